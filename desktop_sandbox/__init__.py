@@ -1,0 +1,1 @@
+"""Linux desktops in microVMs for agents."""

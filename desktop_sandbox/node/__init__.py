@@ -1,0 +1,1 @@
+"""What manages one host: templates, machines, capacity. Knows no HTTP."""

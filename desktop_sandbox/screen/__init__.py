@@ -1,0 +1,1 @@
+"""Frames read from a machine's memory, and screenshots encoded from them."""

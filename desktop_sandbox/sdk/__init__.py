@@ -1,0 +1,1 @@
+"""The Python SDK: the asynchronous client is the source, the synchronous one is generated."""

@@ -1,0 +1,1 @@
+"""Templates and snapshots: what is saved, what is restored, and when it still fits."""

@@ -1,0 +1,1 @@
+"""The guest: recipes, the builder that makes images of them, and the agent that runs inside."""

@@ -1,0 +1,1 @@
+"""The guest agent: runs as root inside the machine and does what the host asks, over virtio-serial ports."""
