@@ -1,21 +1,21 @@
 """The error tree. Everything this project raises on purpose has one root.
 
-    DesktopSandboxError                what happened, and a hint what to do next
-    ├── ConfigurationError             a setting, file or missing program on this host
-    ├── AuthenticationError            no key, or a wrong one
-    ├── InvalidRequestError            the caller's request cannot be carried out as it is
-    │   └── InvalidActionError         … an action: unknown key, coordinate outside the screen, …
-    ├── NotFoundError                  no such sandbox, template, snapshot, file or window
-    ├── ConflictError                  the thing is in a state that does not allow it
-    ├── CapacityError                  this host has no room: memory, disk or count
-    ├── ActionFailedError              the desktop refused or did not finish an action
-    ├── CommandFailedError             a command in the desktop ended with another code than 0
-    ├── DeadlineError                  it took longer than the caller allowed
-    ├── MachineError                   a microVM did not start, hung or died (carries the serial log's tail)
-    │   └── SnapshotMismatchError      a snapshot does not fit this host; names the difference
-    ├── GuestError                     the guest agent answered with an error
-    ├── ChannelError                   the connection to the guest agent is broken or speaks nonsense
-    └── ServerError                    the server cannot be reached, or failed inside
+DesktopSandboxError                what happened, and a hint what to do next
+├── ConfigurationError             a setting, file or missing program on this host
+├── AuthenticationError            no key, or a wrong one
+├── InvalidRequestError            the caller's request cannot be carried out as it is
+│   └── InvalidActionError         … an action: unknown key, coordinate outside the screen, …
+├── NotFoundError                  no such sandbox, template, snapshot, file or window
+├── ConflictError                  the thing is in a state that does not allow it
+├── CapacityError                  this host has no room: memory, disk or count
+├── ActionFailedError              the desktop refused or did not finish an action
+├── CommandFailedError             a command in the desktop ended with another code than 0
+├── DeadlineError                  it took longer than the caller allowed
+├── MachineError                   a microVM did not start, hung or died (carries the serial log's tail)
+│   └── SnapshotMismatchError      a snapshot does not fit this host; names the difference
+├── GuestError                     the guest agent answered with an error
+├── ChannelError                   the connection to the guest agent is broken or speaks nonsense
+└── ServerError                    the server cannot be reached, or failed inside
 """
 
 from __future__ import annotations

@@ -220,7 +220,13 @@ class Node(Protocol):
         ...
 
     async def write_file(
-        self, sandbox_id: str, path: str, data: AsyncIterator[bytes], *, user: str = "user", mode: int | None = None
+        self,
+        sandbox_id: str,
+        path: str,
+        data: AsyncIterator[bytes],
+        *,
+        user: str = "user",
+        mode: int | None = None,
     ) -> FileInfo:
         """Write a file whole (it appears complete or not at all); folders on the way are made."""
         ...
