@@ -1,0 +1,320 @@
+"""One machine: its directory, its QEMU process and its control connection. Knows no guest agent and no sandbox.
+
+The directory is also the debugger: `command.txt`, `serial.log` (the guest's console), `qemu.log`, the sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shlex
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from desktop_sandbox.errors import MachineError
+from desktop_sandbox.microvm.accelerator import Accelerator
+from desktop_sandbox.microvm.command_line import PORTS, Boot, Descriptors, MachineShape, qemu_arguments
+from desktop_sandbox.microvm.host import QemuBuild, boot_id
+from desktop_sandbox.microvm.jail import Jail
+from desktop_sandbox.microvm.process import Process, ProcessId, start_process
+from desktop_sandbox.microvm.qmp import Qmp
+
+RECORD = "machine.json"
+_LOG_LIMIT_BYTES = 4 * 1024**2
+_LOG_KEEP_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What all machines of this host have in common."""
+
+    qemu: QemuBuild
+    accelerator: Accelerator
+    jail: Jail
+    tag: str
+    """Marks the processes of one HOME in the process table: at start-up those without a sandbox are ended."""
+
+    def process_name(self, machine_id: str) -> str:
+        """QEMU's name in the process table."""
+        return f"desktop-sandbox-{self.tag}-{machine_id}"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A machine's disk: raw image, read-only qcow2 layers (oldest first), and the overlay it writes to."""
+
+    image: Path
+    layers: Sequence[Path]
+    overlay: Path
+
+
+class Machine:
+    """A running (or stopped) QEMU with its control connection."""
+
+    def __init__(self, machine_id: str, directory: Path, shape: MachineShape, process: Process, qmp: Qmp) -> None:
+        self.id = machine_id
+        self.directory = directory
+        self.shape = shape
+        self.process = process
+        self.qmp = qmp
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.id} pid {self.process.pid}>"
+
+    @classmethod
+    async def start(
+        cls,
+        hypervisor: Hypervisor,
+        machine_id: str,
+        directory: Path,
+        shape: MachineShape,
+        *,
+        uid: int,
+        ram_fd: int,
+        state_fd: int,
+        disk: Disk,
+        boot: Boot | None = None,
+        file_limit_bytes: int = 1 << 40,
+    ) -> Machine:
+        """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left."""
+        process = await asyncio.to_thread(
+            _spawn,
+            hypervisor,
+            machine_id,
+            directory,
+            shape,
+            uid,
+            ram_fd,
+            state_fd,
+            disk,
+            boot,
+            file_limit_bytes,
+        )
+        try:
+            (directory / RECORD).write_text(
+                json.dumps(
+                    {
+                        "id": machine_id,
+                        "uid": uid,
+                        "shape": asdict(shape),
+                        "process": asdict(process.identity),
+                    }
+                )
+            )
+            qmp = await _connect(directory, machine_id, process)
+        except BaseException:
+            await asyncio.shield(process.kill())
+            raise
+        return cls(machine_id, directory, shape, process, qmp)
+
+    @classmethod
+    async def adopt(cls, directory: Path) -> Machine:
+        """Take over a machine that a server before this one started. Raises MachineError if it is gone."""
+        record = read_record(directory)
+        if record is None:
+            raise MachineError("the machine left no record of its process")
+        identity = ProcessId(**record["process"])
+        if identity.boot != boot_id() or not identity.alive():
+            raise MachineError(f"the machine's process {identity.pid} is gone")
+        process = Process(identity)
+        try:
+            qmp = await _connect(directory, record["id"], process)
+        except BaseException:
+            process.close()
+            raise
+        return cls(record["id"], directory, MachineShape(**record["shape"]), process, qmp)
+
+    def port_paths(self) -> dict[str, str]:
+        """Paths of the agent's three sockets by port name, below the length limit of socket addresses."""
+        return {port: socket_path(self.directory, port) for port in PORTS}
+
+    async def load(self, state_fd: int) -> None:
+        """Load a template's device state from the inherited descriptor, RAM being mapped already."""
+        await self.qmp.migrate("migrate-incoming", f"fd:{state_fd}")
+
+    async def save(self, state_fd: int) -> None:
+        """Write device state without RAM to the inherited descriptor; the machine must be stopped and never runs again."""
+        await self.qmp.migrate("migrate", f"fd:{state_fd}")
+
+    async def resume(self) -> None:
+        """Let the vCPUs run."""
+        await self.qmp.execute("cont")
+
+    async def stop(self) -> None:
+        """Let the vCPUs stand still; the disk is drained."""
+        await self.qmp.execute("stop")
+
+    def open_memory(self) -> tuple[int, int]:
+        """A read-only descriptor of the process's memory, and the address in it where guest RAM begins.
+
+        The descriptor can be given to a process without any power over this one. The caller closes it.
+        """
+        pid = self.process.pid
+        base = ram_address(Path(f"/proc/{pid}/maps").read_text(), self.shape.ram_bytes)
+        return os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC), base
+
+    def serial_tail(self, size_bytes: int = 2000) -> str:
+        """The end of the guest's console log."""
+        return tail(self.directory / "serial.log", size_bytes)
+
+    def trim_logs(self) -> None:
+        """Keep a chatty guest from filling the disk through its console."""
+        for name in ("serial.log", "qemu.log"):
+            path = self.directory / name
+            with contextlib.suppress(OSError):
+                if path.stat().st_size > _LOG_LIMIT_BYTES:
+                    keep = path.read_bytes()[-_LOG_KEEP_BYTES:]
+                    with path.open("r+b") as log:
+                        log.truncate(0)
+                        log.write(keep)
+
+    async def kill(self) -> None:
+        """End the machine and verify it. Safe to call again."""
+        try:
+            await self.process.kill()
+        finally:
+            await self.qmp.close()
+
+    async def detach(self) -> None:
+        """Let go of the machine; it runs on, and a later server adopts it."""
+        await self.qmp.close()
+        self.process.close()
+
+
+def read_record(directory: Path) -> dict[str, Any] | None:
+    """What a machine's directory says of its process; None if nothing readable."""
+    try:
+        record = json.loads((directory / RECORD).read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def tail(path: Path, size_bytes: int) -> str:
+    """The end of a text file, or an empty string."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size_bytes))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def ram_address(maps: str, ram_bytes: int) -> int:
+    """Where guest RAM lies in a VM process, from its /proc/PID/maps: the one mapping of a memfd with just that size."""
+    found = []
+    for line in maps.splitlines():
+        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+\s+/memfd:guest-ram", line)
+        if match:
+            low, high, offset = (int(match.group(i), 16) for i in (1, 2, 3))
+            found.append((low, high, offset))
+    # the kernel may show one mapping in pieces
+    found.sort()
+    if not found or found[0][2] != 0 or found[-1][1] - found[0][0] != ram_bytes:
+        raise MachineError("guest RAM is not found in the machine's process", mappings=found)
+    return found[0][0]
+
+
+def socket_path(directory: Path, name: str) -> str:
+    """A path to a socket in `directory` short enough for a socket address, however deep the directory lies."""
+    plain = str(directory / name)
+    if len(plain.encode()) < 100:
+        return plain
+    return f"/proc/self/fd/{_directory_descriptor(str(directory))}/{name}"
+
+
+_directories: dict[str, int] = {}
+
+
+def _directory_descriptor(directory: str) -> int:
+    if directory not in _directories:
+        _directories[directory] = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return _directories[directory]
+
+
+def forget_directory(directory: Path) -> None:
+    """Close what `socket_path` holds of a directory that is going away."""
+    descriptor = _directories.pop(str(directory), None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+async def _connect(directory: Path, machine_id: str, process: Process) -> Qmp:
+    try:
+        return await Qmp.connect(socket_path(directory, "qmp"), machine_id)
+    except MachineError as error:
+        state = "still runs" if process.alive() else "has ended"
+        log = tail(directory / "qemu.log", 800).strip()
+        raise MachineError(
+            f"{error.message}; QEMU {state}", hint=log or None, serial=tail(directory / "serial.log", 2000)
+        ) from error
+
+
+def _spawn(
+    hypervisor: Hypervisor,
+    machine_id: str,
+    directory: Path,
+    shape: MachineShape,
+    uid: int,
+    ram_fd: int,
+    state_fd: int,
+    disk: Disk,
+    boot: Boot | None,
+    file_limit_bytes: int,
+) -> Process:
+    with contextlib.ExitStack() as stack:
+
+        def opened(path: Path, flags: int) -> int:
+            descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        def listening(name: str) -> int:
+            path = directory / name
+            path.unlink(missing_ok=True)
+            server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            server.bind(socket_path(directory, name))
+            path.chmod(0o600)
+            server.listen(4)
+            return server.fileno()
+
+        files = Descriptors(
+            ram=ram_fd,
+            disk=opened(disk.image, os.O_RDONLY),
+            layers=[opened(layer, os.O_RDONLY) for layer in disk.layers],
+            overlay=opened(disk.overlay, os.O_RDWR),
+            serial=opened(directory / "serial.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+            state=state_fd,
+            qmp=listening("qmp"),
+            ports=[listening(port) for port in PORTS],
+        )
+        inside, readable = _show_boot_files(boot)
+        name = hypervisor.process_name(machine_id)
+        argv = [
+            hypervisor.qemu.path,
+            *qemu_arguments(name, shape, files, hypervisor.accelerator.arguments, inside),
+        ]
+        (directory / "command.txt").write_text(shlex.join(argv) + "\n")
+        return start_process(
+            argv,
+            hypervisor.jail,
+            uid=uid,
+            inherit=files.all(),
+            log=directory / "qemu.log",
+            boot=boot_id(),
+            readable=readable,
+            file_limit_bytes=file_limit_bytes,
+        )
+
+
+def _show_boot_files(boot: Boot | None) -> tuple[Boot | None, list[tuple[str, str]]]:
+    if boot is None:
+        return None, []
+    inside = Boot("/boot/kernel", "/boot/initrd", boot.arguments)
+    return inside, [(boot.kernel, inside.kernel), (boot.initrd, inside.initrd)]

@@ -1,0 +1,166 @@
+"""One jailed QEMU process: start it, know it again after the server died, see it end, kill it and be sure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_sandbox.errors import MachineError
+from desktop_sandbox.microvm.host import process_start_time
+from desktop_sandbox.microvm.jail import Jail
+
+_MAX_FILES = 1024
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A pid together with its start time (clock ticks since boot) and the boot: names one process for good."""
+
+    pid: int
+    start_time: int
+    boot: str
+
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        return process_start_time(self.pid) == self.start_time
+
+
+class Process:
+    """A running QEMU, started by this server or by one before it."""
+
+    def __init__(self, identity: ProcessId, child: subprocess.Popen[bytes] | None = None) -> None:
+        self.identity = identity
+        self._child = child
+        self._pidfd = os.pidfd_open(identity.pid)
+        # the pid may have been taken by another process between the look and the opening
+        if not identity.alive():
+            os.close(self._pidfd)
+            raise MachineError(f"the machine's process {identity.pid} is gone")
+
+    def __repr__(self) -> str:
+        return f"<Process {self.identity.pid}>"
+
+    @property
+    def pid(self) -> int:
+        """QEMU's pid as the host sees it."""
+        return self.identity.pid
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.identity.alive()
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        if self._pidfd < 0:
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        descriptor = os.dup(self._pidfd)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+    async def kill(self, timeout_s: float = 10.0) -> None:
+        """End it and return when it is gone. Safe to call again. Raises MachineError if it will not go."""
+        if self._pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.wait()
+        except TimeoutError:
+            raise MachineError(
+                f"process {self.pid} did not end {timeout_s:.0f} s after SIGKILL",
+                hint="look for it in state D with ps",
+            ) from None
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the process without ending it; reaps the jail's own process if that has ended."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._child is not None and not self.alive():
+            # bubblewrap's outer process ends with the one inside
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(5)
+
+
+def start_process(
+    argv: Sequence[str],
+    jail: Jail,
+    *,
+    uid: int,
+    inherit: Sequence[int],
+    log: Path,
+    boot: str,
+    readable: Sequence[tuple[str, str]] = (),
+    file_limit_bytes: int,
+) -> Process:
+    """Start QEMU behind the wall (blocking, some milliseconds). `inherit` are the descriptors it gets; stderr goes to `log`."""
+    info_read, info_write = os.pipe()
+    try:
+        wrapped = jail.wrap(argv, uid=uid, info_fd=info_write, readable=readable)
+        with log.open("ab") as stderr:
+            child = subprocess.Popen(
+                wrapped,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                pass_fds=(*inherit, info_write),
+                start_new_session=True,
+                env={},
+            )
+        os.close(info_write)
+        info_write = -1
+        pid = _read_pid(info_read, child, log)
+    finally:
+        os.close(info_read)
+        if info_write >= 0:
+            os.close(info_write)
+    started = process_start_time(pid)
+    if started is None:
+        raise MachineError("QEMU ended at once", hint=_tail(log), log=str(log))
+    process = Process(ProcessId(pid, started, boot), child)
+    for what, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _MAX_FILES),
+        (resource.RLIMIT_FSIZE, file_limit_bytes),
+    ):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(pid, what, (limit, limit))
+    return process
+
+
+def _read_pid(info: int, child: subprocess.Popen[bytes], log: Path) -> int:
+    text = b""
+    deadline = time.monotonic() + 10
+    while chunk := os.read(info, 4096):
+        text += chunk
+        if time.monotonic() > deadline:
+            break
+    try:
+        return int(json.loads(text)["child-pid"])
+    except (ValueError, KeyError):
+        child.wait(5)
+        raise MachineError(f"the jail did not start (exit {child.returncode})", hint=_tail(log), log=str(log)) from None
+
+
+def _tail(log: Path, size: int = 800) -> str:
+    try:
+        return log.read_bytes()[-size:].decode(errors="replace").strip() or "its log is empty"
+    except OSError:
+        return "its log cannot be read"
