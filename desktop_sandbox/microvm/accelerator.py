@@ -1,4 +1,4 @@
-"""Which accelerator really works here. `/dev/kvm` existing proves nothing: a probe runs guest code in long mode, timed."""
+"""Which accelerator really works here. `/dev/kvm` existing proves nothing: a timed probe runs guest code in long mode."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def probe(qemu: QemuBuild) -> Accelerator:
     seconds, ended = _run_probe(qemu, "kvm", "host,migratable=on")
     if ended == _PROBE_EXIT:
         return Accelerator("kvm", f"guest code in long mode ran under KVM in {seconds:.2f} s")
-    hint = "this host's own hypervisor does not pass virtualisation through properly; use bare metal or another instance type"
+    hint = "this host's own hypervisor does not pass virtualisation through; use bare metal or another instance type"
     if ended is None:
         return Accelerator("tcg", f"/dev/kvm opens, but guest code did not finish in {_PROBE_TIMEOUT_S:.0f} s", hint)
     return Accelerator("tcg", f"/dev/kvm opens, but QEMU ended with {ended} under KVM", hint)

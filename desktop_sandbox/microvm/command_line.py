@@ -125,7 +125,7 @@ def _sockets(files: Descriptors) -> list[str]:
 
 
 def _disk(files: Descriptors) -> list[str]:
-    """Raw image, then read-only layers, then the overlay. Backing is named here, never read from an overlay's header."""
+    """Raw image, then read-only layers, then the overlay. Backing is named here, never read from a header."""
     args = ["-add-fd", f"fd={files.disk},set=2"]
     args += [
         "-blockdev",
@@ -161,21 +161,12 @@ def _devices() -> list[str]:
     return args
 
 
-def kernel_arguments(tsc_khz: int, *, kvm: bool) -> str:
-    """The machine's part of the kernel's command line.
+def kernel_arguments(tsc_khz: int, *, kvm: bool) -> tuple[str, ...]:
+    """The part of the kernel's command line that cures an emulator; the image has its own.
 
     `tsc_early_khz`: under TCG on a loaded host early TSC calibration fails and the boot hangs for ever without it.
-    `clearcpuid=cx16`: QEMU 7.2's emulated cmpxchg16b corrupts flags; this keeps the kernel from it, programs still see it.
+    `clearcpuid=cx16`: QEMU 7.2's emulated cmpxchg16b corrupts flags; the kernel must not use it, programs still see it.
     """
-    args = [
-        "console=ttyS0",
-        "reboot=t",
-        "panic=-1",
-        "quiet",
-        "loglevel=4",
-        "random.trust_cpu=on",
-        "mitigations=off",
-    ]
-    if not kvm:
-        args += [f"tsc_early_khz={tsc_khz}", "tsc=reliable", "clearcpuid=cx16", "no_timer_check"]
-    return " ".join(args)
+    if kvm:
+        return ()
+    return (f"tsc_early_khz={tsc_khz}", "tsc=reliable", "clearcpuid=cx16", "no_timer_check")

@@ -1,4 +1,4 @@
-"""The wall around a QEMU process: its own uid, mount, network, IPC and PID namespaces, no privileges. Pure but for look-ups.
+"""The wall around a QEMU process: its own uid, mount, network, IPC and PID namespaces, no privileges.
 
 QEMU's authors do not call TCG a security boundary, so this wall is part of the product and not an option. Files reach
 QEMU as open descriptors only; inside, it sees its own program, libraries and firmware, read-only, and nothing else.
@@ -23,7 +23,7 @@ _SYMLINKS = (("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
 
 @dataclass(frozen=True)
 class Jail:
-    """How machines are walled in on this host. `uid` None: the server is not root, QEMU keeps its uid in a user namespace."""
+    """How machines are walled in here. Not `privileged`: the server is not root, QEMU keeps its uid in a user namespace."""
 
     bwrap: str
     setpriv: str

@@ -139,7 +139,7 @@ class Machine:
         await self.qmp.migrate("migrate-incoming", f"fd:{state_fd}")
 
     async def save(self, state_fd: int) -> None:
-        """Write device state without RAM to the inherited descriptor; the machine must be stopped and never runs again."""
+        """Write device state without RAM to the inherited descriptor; the machine is stopped and never runs again."""
         await self.qmp.migrate("migrate", f"fd:{state_fd}")
 
     async def resume(self) -> None:

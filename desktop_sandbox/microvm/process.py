@@ -110,7 +110,7 @@ def start_process(
     readable: Sequence[tuple[str, str]] = (),
     file_limit_bytes: int,
 ) -> Process:
-    """Start QEMU behind the wall (blocking, some milliseconds). `inherit` are the descriptors it gets; stderr goes to `log`."""
+    """Start QEMU behind the wall (blocking, some ms). `inherit`: the descriptors it gets; stderr goes to `log`."""
     info_read, info_write = os.pipe()
     try:
         wrapped = jail.wrap(argv, uid=uid, info_fd=info_write, readable=readable)

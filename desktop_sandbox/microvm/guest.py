@@ -1,0 +1,85 @@
+"""What the host asks of the guest agent, as typed calls over a channel. Every call has a deadline."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from desktop_sandbox.microvm.channel import AgentChannel
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a restored guest is: its siblings hold the same memory and must not be the same machine."""
+
+    hostname: str
+    machine_id: str
+    generation: str
+
+    @classmethod
+    def new(cls, sandbox_id: str) -> Identity:
+        """A fresh identity for a sandbox."""
+        return cls(hostname=sandbox_id[:63], machine_id=os.urandom(16).hex(), generation=os.urandom(16).hex())
+
+
+class Guest:
+    """The agent of one machine."""
+
+    def __init__(self, channel: AgentChannel) -> None:
+        self.channel = channel
+
+    async def set_identity(self, identity: Identity, *, thaw: bool, timeout_s: float = 20.0) -> None:
+        """Make the guest a machine of its own (clock, entropy, names), then let its user processes run."""
+        await self.channel.request(
+            "identity.set",
+            {
+                "generation": identity.generation,
+                "wall_ns": time.time_ns(),
+                "entropy_b64": base64.b64encode(os.urandom(64)).decode(),
+                "hostname": identity.hostname,
+                "machine_id": identity.machine_id,
+                "thaw": thaw,
+            },
+            timeout_s=timeout_s,
+        )
+
+    async def info(self, timeout_s: float = 20.0) -> dict[str, Any]:
+        """Versions and uptime."""
+        return await self.channel.request("guest.info", {}, timeout_s=timeout_s)
+
+    async def wait_for(self, conditions: Sequence[Mapping[str, Any]], timeout_s: float) -> None:
+        """Return when all conditions hold (windows, files, units). Raises DeadlineError with those that do not."""
+        await self.channel.request(
+            "session.wait",
+            {"conditions": [dict(c) for c in conditions], "timeout_ms": int(timeout_s * 1000)},
+            timeout_s=timeout_s + 10,
+        )
+
+    async def quiesce(self, *, freeze: bool, deadline_ms: int = 10_000) -> bool:
+        """Flush the disk and freeze user processes; whether they are frozen."""
+        answer = await self.channel.request(
+            "guest.quiesce", {"freeze": freeze, "deadline_ms": deadline_ms}, timeout_s=deadline_ms / 1000 + 30
+        )
+        return bool(answer.get("frozen"))
+
+    async def thaw(self) -> None:
+        """Let user processes run again."""
+        await self.channel.request("guest.thaw", {}, timeout_s=20)
+
+    async def display(self, timeout_s: float = 30.0) -> dict[str, Any]:
+        """Size of the screen and where its pixels lie in guest memory."""
+        return await self.channel.request("display.get", {}, timeout_s=timeout_s)
+
+    async def set_size(self, width: int, height: int, timeout_s: float = 30.0) -> dict[str, Any]:
+        """Change the screen's size; the new display report."""
+        return await self.channel.request("display.set_size", {"width": width, "height": height}, timeout_s=timeout_s)
+
+    async def launch(self, argv: Sequence[str] | str, uri: str | None = None, timeout_s: float = 60.0) -> int:
+        """Start an app detached from the agent; its pid."""
+        params: dict[str, Any] = {"name": argv} if isinstance(argv, str) else {"argv": list(argv)}
+        answer = await self.channel.request("app.launch", {**params, "uri": uri}, timeout_s=timeout_s)
+        return int(answer["pid"])
