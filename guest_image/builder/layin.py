@@ -1,0 +1,153 @@
+"""What is laid over a base: the recipe's trees, our packages, their wheels, and which units are on or off.
+
+Collected on the host as cpio entries; the initrd copies them over the disk when their digest is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import actions
+import guest_image
+from guest_image.builder import cpio
+from guest_image.builder.errors import BuildError
+from guest_image.recipe import TREE_DIRECTORY, Recipe
+
+HOME = "opt/desktop-sandbox"
+USER_ID = 1000
+OWNERS = {"home/user": USER_ID}
+
+REQUIREMENTS = Path(guest_image.__file__).parent / "requirements.txt"
+
+ENABLED = {
+    "multi-user.target.wants": ("desktop-session.service", "desktop-agent.service"),
+}
+MASKED = (
+    "apt-daily.service", "apt-daily.timer", "apt-daily-upgrade.service", "apt-daily-upgrade.timer",
+    "dpkg-db-backup.service", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+    "logrotate.timer", "man-db.timer", "systemd-tmpfiles-clean.timer", "motd-news.timer", "fwupd-refresh.timer",
+    "getty@tty1.service", "getty.target", "autovt@.service", "serial-getty@ttyS0.service", "serial-getty@hvc0.service",
+    "console-getty.service", "systemd-networkd-wait-online.service", "systemd-timesyncd.service",
+    "systemd-random-seed.service", "systemd-journal-catalog-update.service", "systemd-hwdb-update.service",
+    "systemd-update-done.service", "systemd-firstboot.service", "systemd-machine-id-commit.service",
+    "systemd-pstore.service", "systemd-tpm2-setup.service", "systemd-tpm2-setup-early.service",
+    "systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "systemd-rfkill.service", "systemd-rfkill.socket",
+    "systemd-backlight@.service", "systemd-udev-settle.service", "systemd-update-utmp.service",
+    "systemd-ask-password-console.path", "systemd-ask-password-wall.path", "systemd-repart.service",
+    "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+    "sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "modprobe@configfs.service",
+    "modprobe@fuse.service", "modprobe@drm.service", "modprobe@efi_pstore.service", "modprobe@dm_mod.service",
+    "modprobe@loop.service", "ldconfig.service", "keyboard-setup.service", "console-setup.service",
+    "NetworkManager-wait-online.service", "x11-common.service", "saned.socket", "upower.service", "udisks2.service",
+    "colord.service", "accounts-daemon.service", "cups.service", "cups.socket", "cups.path", "ssh.service",
+    "systemd-quotacheck-root.service", "systemd-fsck-root.service", "systemd-hibernate-clear.service",
+)  # fmt: skip
+USER_MASKED = (
+    "gvfs-udisks2-volume-monitor.service", "gvfs-mtp-volume-monitor.service", "gvfs-gphoto2-volume-monitor.service",
+    "gvfs-goa-volume-monitor.service", "gvfs-afc-volume-monitor.service", "gpg-agent.socket", "gpg-agent-ssh.socket",
+    "gpg-agent-extra.socket", "gpg-agent-browser.socket", "dirmngr.socket", "keyboxd.socket", "ssh-agent.socket",
+    "ssh-agent.service", "pipewire.socket", "pipewire-pulse.socket", "pulseaudio.socket", "tumblerd.service",
+    "xdg-desktop-portal.service", "xdg-desktop-portal-gtk.service", "xdg-document-portal.service",
+    "xdg-permission-store.service", "systemd-tmpfiles-clean.timer", "tracker-miner-fs-3.service", "obex.service",
+    "evolution-source-registry.service", "background.slice", "p11-kit-server.socket", "xfce4-notifyd.service",
+)  # fmt: skip
+
+
+def collect(recipe: Recipe, wheels: Path) -> list[cpio.Entry]:
+    """All entries of the lay-in, parents first; paths relative to the disk's root. `wheels`: where wheels lie."""
+    entries = [
+        *(entry for tree in recipe.trees for entry in tree_entries(TREE_DIRECTORY / tree)),
+        *package_entries(),
+        *wheel_entries(wheels),
+        *unit_entries(),
+        cpio.Entry.file("etc/desktop-sandbox/recipe.json", recipe_json(recipe)),
+    ]
+    return cpio.with_parents({entry.path: entry for entry in entries}.values(), OWNERS)
+
+
+def digest(entries: Iterable[cpio.Entry]) -> str:
+    """Digest of the entries (64 hex digits)."""
+    return hashlib.sha256(cpio.write(entries)).hexdigest()
+
+
+def recipe_json(recipe: Recipe) -> bytes:
+    """What the session in the guest needs to know of its recipe."""
+    facts = {
+        "name": recipe.name,
+        "resolution": recipe.resolution,
+        "max_resolution": recipe.max_resolution,
+        "environment": dict(recipe.environment),
+        "apps": [asdict(app) for app in recipe.apps],
+    }
+    return json.dumps(facts, indent=1, sort_keys=True).encode()
+
+
+def tree_entries(top: Path) -> Iterator[cpio.Entry]:
+    """Files of a tree that mirrors `/`. Scripts (#!) are executable; what lies in the user's home belongs to them."""
+    for path in sorted(top.rglob("*")):
+        name = path.relative_to(top).as_posix()
+        owner = USER_ID if name.startswith("home/user/") else 0
+        if path.is_symlink():
+            yield cpio.Entry.link(name, str(path.readlink()), owner)
+        elif path.is_file():
+            data = path.read_bytes()
+            yield cpio.Entry.file(name, data, 0o755 if data.startswith(b"#!") else 0o644, owner)
+
+
+def package_entries() -> Iterator[cpio.Entry]:
+    """The packages that run in the guest: actions, and of guest_image the agent and the session."""
+    image = Path(guest_image.__file__).parent
+    sources = [image / "__init__.py", *_sources(Path(actions.__file__).parent)]
+    sources += [*_sources(image / "agent"), *_sources(image / "session")]
+    for path in sources:
+        yield cpio.Entry.file(f"{HOME}/lib/{path.relative_to(image.parent).as_posix()}", path.read_bytes())
+
+
+def _sources(top: Path) -> list[Path]:
+    return sorted(path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def wheel_entries(wheels: Path) -> Iterator[cpio.Entry]:
+    """Contents of the wheels, unpacked."""
+    for path in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if not name.endswith("/"):
+                    yield cpio.Entry.file(f"{HOME}/site/{name}", archive.read(name))
+
+
+def unit_entries() -> Iterator[cpio.Entry]:
+    """Links that turn systemd units on and off."""
+    for target, units in ENABLED.items():
+        for unit in units:
+            yield cpio.Entry.link(f"etc/systemd/system/{target}/{unit}", f"/etc/systemd/system/{unit}")
+    for unit in MASKED:
+        yield cpio.Entry.link(f"etc/systemd/system/{unit}", "/dev/null")
+    for unit in USER_MASKED:
+        yield cpio.Entry.link(f"etc/systemd/user/{unit}", "/dev/null")
+
+
+def fetch_wheels(home: Path) -> Path:
+    """The directory with the wheels of requirements.txt, downloaded by pip if they are not there yet.
+
+    Raises BuildError if pip cannot get them.
+    """
+    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    target = home / "wheels" / key
+    if target.is_dir():
+        return target
+    aside = home / "wheels" / f".building-{key}"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise BuildError("pip cannot download the guest's Python packages", tail=result.stderr[-2000:])
+    aside.rename(target)
+    return target
