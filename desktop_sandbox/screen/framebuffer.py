@@ -23,7 +23,6 @@ Frame = npt.NDArray[np.uint8]
 
 MAX_SIDE = 8192
 HEADER_BYTES = 100
-CHUNK_BYTES = 256 * 1024  # of rows wider than the screen: cut while still in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -94,17 +93,7 @@ class Framebuffer:
             out = np.empty((height, width, 4), np.uint8)
         elif out.shape != (height, width, 4) or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out must be contiguous bytes of shape {(height, width, 4)}, not {out.shape}")
-        start, stride = self._pixels(), self.layout.stride_bytes
-        if stride == 4 * width:
-            self._file.read_into(out.reshape(-1), start)
-            return out
-        per_chunk = max(1, CHUNK_BYTES // stride)
-        chunk = np.empty(per_chunk * stride, np.uint8)
-        for top in range(0, height, per_chunk):
-            count = min(per_chunk, height - top)
-            self._file.read_into(chunk[: count * stride], start + top * stride)
-            wide = chunk[: count * stride].reshape(count, stride)
-            out[top : top + count] = wide[:, : 4 * width].reshape(count, width, 4)
+        self._file.read_rows(out.reshape(-1), self._pixels(), 4 * width, self.layout.stride_bytes)
         return out
 
     def sample(self, width: int, height: int, *, count: int = 32, phase: int = 0) -> Sample:

@@ -15,15 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from desktop_sandbox.errors import GuestError, MachineError
+from desktop_sandbox.screen.scatter import Places, ProcessReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 GIB = 1 << 30
 PAGE = 4096
 FOUR_GIB = 4 * GIB
 MAX_RUNS = 1 << 15  # a screen of 7680 x 4320 in single pages
 MAX_BYTES = MAX_RUNS * PAGE
+
+CHUNK_BYTES = 256 * 1024  # rows wider than wanted are cut while still in the processor's cache
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -79,16 +82,26 @@ class GuestMemory:
 
     `mem_fd`: read-only descriptor of /proc/PID/mem (stays the caller's). `host_base`: where guest RAM is
     mapped in that process. `below_4g_bytes`: how much of a larger RAM lies below 4 GiB in the guest's view
-    (QEMU's microvm: 3 GiB); the rest begins at 4 GiB there.
+    (QEMU's microvm: 3 GiB); the rest begins at 4 GiB there. `pid`: that same process, to read frames in half
+    the time where this process may trace it; without that right the descriptor is used all the same.
     """
 
-    def __init__(self, mem_fd: int, host_base: int, ram_bytes: int, below_4g_bytes: int = 3 * GIB) -> None:
+    def __init__(
+        self,
+        mem_fd: int,
+        host_base: int,
+        ram_bytes: int,
+        below_4g_bytes: int = 3 * GIB,
+        *,
+        pid: int | None = None,
+    ) -> None:
         if host_base < 0 or ram_bytes <= 0 or not 0 < below_4g_bytes <= FOUR_GIB:
             raise ValueError(f"guest RAM of {ram_bytes} bytes at {host_base:#x}, {below_4g_bytes} below 4 GiB")
         self._fd = mem_fd
         self._base = host_base
         self._ram = ram_bytes
         self._below = min(ram_bytes, below_4g_bytes)
+        self._process = ProcessReader(pid) if pid is not None else None
 
     def __repr__(self) -> str:
         return f"<GuestMemory {self._ram >> 20} MiB at {self._base:#x}>"
@@ -106,19 +119,22 @@ class GuestMemory:
 
     def map(self, pages: PageRuns) -> MappedRuns:
         """Check all runs against guest RAM and make them readable as one file."""
-        return MappedRuns(
-            self._fd, [(self._base + self.file_offset(run), run.length) for run in pages.runs], pages.size
-        )
+        places = [(self._base + self.file_offset(run), run.length) for run in pages.runs]
+        return MappedRuns(self._fd, places, pages.size, self._process)
 
 
 class MappedRuns:
     """A guest's file whose pages lie here and there in a VM process; made by `GuestMemory.map`.
 
-    It keeps no state between reads, so several threads may read at once.
+    Several threads may read at once.
     """
 
-    def __init__(self, fd: int, places: Sequence[tuple[int, int]], size: int) -> None:
+    def __init__(
+        self, fd: int, places: Sequence[tuple[int, int]], size: int, process: ProcessReader | None = None
+    ) -> None:
         self._fd = fd
+        self._process = process
+        self._plan: tuple[tuple[int, ...], Places] | None = None
         self.size = size
         self._addresses: list[int] = []
         self._starts: list[int] = []
@@ -141,21 +157,71 @@ class MappedRuns:
         Raises MachineError when the process is gone or its memory cannot be read.
         """
         view = memoryview(target.data)
-        end = offset + len(view)
-        if offset < 0 or end > self.size:
-            raise ValueError(f"bytes {offset} to {end} of a file of {self.size}")
-        index = bisect_right(self._starts, offset) - 1
-        done = 0
-        while offset < end:
-            stop = min(end, self._ends[index])
-            self._read(view[done : done + stop - offset], self._addresses[index] + offset - self._starts[index])
-            done, offset, index = done + stop - offset, stop, index + 1
+        for address, length in self._pieces(offset, len(view)):
+            self._read(view[:length], address)
+            view = view[length:]
+
+    def read_rows(self, target: Bytes, offset: int, row_bytes: int, stride_bytes: int) -> None:
+        """Fill `target` with rows of `row_bytes` that begin `stride_bytes` apart in the file, tightly packed.
+
+        Raises as `read_into` does.
+        """
+        count = target.size // row_bytes
+        if self._process is not None and self._process.usable:
+            places = self._places(offset, row_bytes, stride_bytes, count)
+            if self._process.read(target, places) and self._alive(int(places[0, 0])):
+                return
+        if row_bytes == stride_bytes:
+            self.read_into(target, offset)
+            return
+        rows, per_chunk = target.reshape(count, row_bytes), max(1, CHUNK_BYTES // stride_bytes)
+        chunk = np.empty(per_chunk * stride_bytes, np.uint8)
+        for top in range(0, count, per_chunk):
+            some = min(per_chunk, count - top)
+            wide = chunk[: (some - 1) * stride_bytes + row_bytes]
+            self.read_into(wide, offset + top * stride_bytes)
+            rows[top : top + some] = chunk[: some * stride_bytes].reshape(some, stride_bytes)[:, :row_bytes]
 
     def read(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on, as a fresh array."""
         target: Bytes = np.empty(length, np.uint8)
         self.read_into(target, offset)
         return target
+
+    def _pieces(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Addresses and lengths in the VM process of a piece of the file."""
+        end = offset + length
+        if offset < 0 or end > self.size:
+            raise ValueError(f"bytes {offset} to {end} of a file of {self.size}")
+        index = bisect_right(self._starts, offset) - 1
+        while offset < end:
+            stop = min(end, self._ends[index])
+            yield self._addresses[index] + offset - self._starts[index], stop - offset
+            offset, index = stop, index + 1
+
+    def _places(self, *rows: int) -> Places:
+        """The same for many rows, merged where they touch; the last answer is kept, since frames repeat."""
+        kept = self._plan
+        if kept is not None and kept[0] == rows:
+            return kept[1]
+        offset, row_bytes, stride, count = rows
+        merged: list[list[int]] = []
+        for row in range(count):
+            for address, length in self._pieces(offset + row * stride, row_bytes):
+                if merged and sum(merged[-1]) == address:
+                    merged[-1][1] += length
+                else:
+                    merged.append([address, length])
+        places = np.array(merged, np.uint64)
+        self._plan = (rows, places)
+        return places
+
+    def _alive(self, address: int) -> bool:
+        """Whether the process behind the descriptor still has its memory: then its id was not another's before."""
+        try:
+            return len(os.pread(self._fd, 1, address)) == 1
+        except OSError:
+            return False
 
     def _read(self, view: memoryview, address: int) -> None:
         while len(view):

@@ -36,10 +36,12 @@ class FakeVM:
         os.close(self.mem_fd)
 
 
-def start_vm(files: list[Path], *, ram_bytes: int = 256 << 20, seed: int = 1, shuffled: bool = True) -> FakeVM:
+def start_vm(
+    files: list[Path], *, ram_bytes: int = 256 << 20, seed: int = 1, shuffled: bool = True, trace: bool = False
+) -> FakeVM:
     """A process whose memory shows the files live, each 4 KiB page at a random place of guest RAM.
 
-    Of RAM above 3 GiB, places on both sides of the hole are used.
+    `trace`: read with process_vm_readv. Of RAM above 3 GiB, places on both sides of the hole are used.
     """
     rng = random.Random(seed)
     counts = [-(-file.stat().st_size // PAGE) for file in files]
@@ -56,7 +58,7 @@ def start_vm(files: list[Path], *, ram_bytes: int = 256 << 20, seed: int = 1, sh
     process.stdin.flush()
     base = int(process.stdout.readline())
     fd = os.open(f"/proc/{process.pid}/mem", os.O_RDONLY)
-    return FakeVM(process, fd, GuestMemory(fd, base, ram_bytes), wire)
+    return FakeVM(process, fd, GuestMemory(fd, base, ram_bytes, pid=process.pid if trace else None), wire)
 
 
 def guest_address(ram_offset: int) -> int:

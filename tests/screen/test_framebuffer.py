@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from screen_fakes import FakeVM, calm, framebuffer_file, noise, start_vm, xwd_header
 
+from desktop_sandbox.errors import MachineError
 from desktop_sandbox.screen.framebuffer import (
     MAX_SIDE,
     Framebuffer,
@@ -22,6 +23,7 @@ from desktop_sandbox.screen.framebuffer import (
     spread_rows,
 )
 from desktop_sandbox.screen.machine_screen import MachineScreen
+from desktop_sandbox.screen.scatter import ProcessReader
 from guest_image.agent.state_page import FILE_BYTES, HEADER_BYTES, ScreenState, pack
 
 PIXELS = noise(60, 100)
@@ -38,11 +40,11 @@ def write_state(path, state: ScreenState, cursor: np.ndarray = CURSOR) -> None:
 
 
 class Screen:
-    def __init__(self, folder, *, shuffled: bool = True) -> None:
+    def __init__(self, folder, *, shuffled: bool, trace: bool) -> None:
         self.file, self.page = folder / "Xvfb_screen0", folder / "state"
         self.sizes = framebuffer_file(self.file, PIXELS)
         write_state(self.page, STATE)
-        self.vm: FakeVM = start_vm([self.file, self.page], shuffled=shuffled)
+        self.vm: FakeVM = start_vm([self.file, self.page], shuffled=shuffled, trace=trace)
         self.wire = {**self.sizes, "framebuffer": self.vm.wire[0], "state": self.vm.wire[1]}
         self.screen = MachineScreen.from_wire(self.vm.memory, self.wire)
 
@@ -55,9 +57,9 @@ class Screen:
             file.write(data)
 
 
-@pytest.fixture(params=[True, False], ids=["shuffled", "contiguous"])
+@pytest.fixture(params=["shuffled", "contiguous", "shuffled-trace", "contiguous-trace"])
 def machine(request, tmp_path):
-    machine = Screen(tmp_path, shuffled=request.param)
+    machine = Screen(tmp_path, shuffled="shuffled" in request.param, trace="trace" in request.param)
     yield machine
     machine.vm.close()
 
@@ -80,15 +82,41 @@ def test_a_frame_can_go_into_a_buffer_of_the_caller(machine):
         machine.screen.framebuffer.read(101, 60)
 
 
-def test_many_rows_of_a_wide_stride_cross_the_chunks(tmp_path):
-    pixels = noise(900, 500)
+@pytest.mark.parametrize("trace", [False, True])
+def test_many_rows_of_a_wide_stride_cross_chunks_and_system_calls(tmp_path, trace):
+    pixels = noise(1500, 500)
     sizes = framebuffer_file(tmp_path / "file", pixels)
-    vm = start_vm([tmp_path / "file"])
+    vm = start_vm([tmp_path / "file"], trace=trace)
     try:
-        frame = Framebuffer(vm.memory, Layout.from_wire({**sizes, "framebuffer": vm.wire[0]})).read(300, 899)
-        assert np.array_equal(frame, pixels[:899, :300])
+        screen = Framebuffer(vm.memory, Layout.from_wire({**sizes, "framebuffer": vm.wire[0]}))
+        for width, height in [(300, 1499), (500, 1500), (1, 1500)]:
+            assert np.array_equal(screen.read(width, height), pixels[:height, :width])
+        assert vm.memory._process is None or vm.memory._process.usable
     finally:
         vm.close()
+
+
+def test_without_the_right_to_trace_the_descriptor_serves(machine):
+    memory = machine.vm.memory
+    memory._process = ProcessReader(2**22 + 1)  # no process has this id
+    screen = MachineScreen.from_wire(memory, machine.wire)
+    assert np.array_equal(screen.read(), PIXELS)
+    assert not memory._process.usable
+
+
+def test_an_id_given_to_another_process_is_noticed(machine, tmp_path):
+    """The other process has other bytes at the same addresses: here the test's own VM, with its own descriptor gone."""
+    other = start_vm([machine.file, machine.page])
+    gone = GuestMemory(other.mem_fd, machine.vm.memory._base, 256 << 20, pid=machine.vm.process.pid)
+    other.process.kill()
+    other.process.wait()
+    try:
+        with pytest.raises(MachineError, match="ended"):
+            MachineScreen.from_wire(gone, machine.wire).framebuffer._file.read_rows(
+                np.empty(4096, np.uint8), 0, 1024, 1024
+            )
+    finally:
+        other.close()
 
 
 def test_size_and_cursor_follow_the_state_page(machine):

@@ -50,12 +50,12 @@ def display(tmp_path_factory):
     server.wait(10)
 
 
-@pytest.fixture
-def machine(display, tmp_path):
+@pytest.fixture(params=[False, True], ids=["descriptor", "trace"])
+def machine(request, display, tmp_path):
     folder, name = display
     page = tmp_path / "state"
     page.write_bytes(pack(STATE).ljust(HEADER_BYTES, b"\0") + b"\xff" * 256 + bytes(FILE_BYTES - HEADER_BYTES - 256))
-    vm = start_vm([folder / "Xvfb_screen0", page], ram_bytes=5 << 30, seed=3)
+    vm = start_vm([folder / "Xvfb_screen0", page], ram_bytes=5 << 30, seed=3, trace=request.param)
     wire = {"max_width": 1920, "max_height": 1200, "stride_bytes": 7680, "framebuffer": vm.wire[0], "state": vm.wire[1]}
     yield vm, MachineScreen.from_wire(vm.memory, wire), name
     vm.close()
