@@ -1,4 +1,4 @@
-"""Which accelerator really works here. `/dev/kvm` existing proves nothing: a timed probe runs guest code in long mode."""
+"""Which accelerator really works here. `/dev/kvm` existing proves nothing: a timed probe runs guest code."""
 
 from __future__ import annotations
 

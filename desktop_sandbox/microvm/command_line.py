@@ -37,7 +37,7 @@ class MachineShape:
 class Descriptors:
     """Numbers of the open files that QEMU inherits. `layers` are read-only qcow2 files, oldest first.
 
-    `qmp` and `ports` are listening sockets; `state` is where device state is read from or written to.
+    `qmp` and `ports` are listening sockets.
     """
 
     ram: int
@@ -45,7 +45,6 @@ class Descriptors:
     layers: Sequence[int]
     overlay: int
     serial: int
-    state: int
     qmp: int
     ports: Sequence[int]
 
@@ -57,7 +56,6 @@ class Descriptors:
             *self.layers,
             self.overlay,
             self.serial,
-            self.state,
             self.qmp,
             *self.ports,
         )

@@ -23,7 +23,7 @@ _SYMLINKS = (("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
 
 @dataclass(frozen=True)
 class Jail:
-    """How machines are walled in here. Not `privileged`: the server is not root, QEMU keeps its uid in a user namespace."""
+    """How machines are walled. Not `privileged`: the server is not root, QEMU keeps our uid in a user namespace."""
 
     bwrap: str
     setpriv: str
@@ -57,6 +57,9 @@ class Jail:
             "--hostname",
             "machine",
         ]
+        # folders that bubblewrap makes on the way to a bind would be closed to the machine's uid
+        for path in ("/usr", "/usr/bin", "/usr/share", "/etc", "/boot"):
+            out += ["--perms", "0755", "--dir", path]
         for path in _READABLE:
             out += ["--ro-bind-try", path, path]
         for target, link in _SYMLINKS:

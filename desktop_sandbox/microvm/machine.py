@@ -19,6 +19,7 @@ from typing import Any
 
 from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm.accelerator import Accelerator
+from desktop_sandbox.microvm.cgroup import Cgroup
 from desktop_sandbox.microvm.command_line import PORTS, Boot, Descriptors, MachineShape, qemu_arguments
 from desktop_sandbox.microvm.host import QemuBuild, boot_id
 from desktop_sandbox.microvm.jail import Jail
@@ -37,6 +38,7 @@ class Hypervisor:
     qemu: QemuBuild
     accelerator: Accelerator
     jail: Jail
+    cgroup: Cgroup
     tag: str
     """Marks the processes of one HOME in the process table: at start-up those without a sandbox are ended."""
 
@@ -77,7 +79,6 @@ class Machine:
         *,
         uid: int,
         ram_fd: int,
-        state_fd: int,
         disk: Disk,
         boot: Boot | None = None,
         file_limit_bytes: int = 1 << 40,
@@ -91,7 +92,6 @@ class Machine:
             shape,
             uid,
             ram_fd,
-            state_fd,
             disk,
             boot,
             file_limit_bytes,
@@ -107,6 +107,7 @@ class Machine:
                     }
                 )
             )
+            hypervisor.cgroup.enclose(machine_id, process.pid, shape.memory_mib)
             qmp = await _connect(directory, machine_id, process)
         except BaseException:
             await asyncio.shield(process.kill())
@@ -135,12 +136,12 @@ class Machine:
         return {port: socket_path(self.directory, port) for port in PORTS}
 
     async def load(self, state_fd: int) -> None:
-        """Load a template's device state from the inherited descriptor, RAM being mapped already."""
-        await self.qmp.migrate("migrate-incoming", f"fd:{state_fd}")
+        """Load a template's device state from an open file, RAM being mapped already."""
+        await self.qmp.migrate("migrate-incoming", state_fd)
 
     async def save(self, state_fd: int) -> None:
-        """Write device state without RAM to the inherited descriptor; the machine is stopped and never runs again."""
-        await self.qmp.migrate("migrate", f"fd:{state_fd}")
+        """Write device state without RAM to an open file; the machine is stopped and never runs again."""
+        await self.qmp.migrate("migrate", state_fd)
 
     async def resume(self) -> None:
         """Let the vCPUs run."""
@@ -263,7 +264,6 @@ def _spawn(
     shape: MachineShape,
     uid: int,
     ram_fd: int,
-    state_fd: int,
     disk: Disk,
     boot: Boot | None,
     file_limit_bytes: int,
@@ -290,7 +290,6 @@ def _spawn(
             layers=[opened(layer, os.O_RDONLY) for layer in disk.layers],
             overlay=opened(disk.overlay, os.O_RDWR),
             serial=opened(directory / "serial.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
-            state=state_fd,
             qmp=listening("qmp"),
             ports=[listening(port) for port in PORTS],
         )

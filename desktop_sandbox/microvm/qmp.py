@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,23 +19,36 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 class Qmp:
     """One connection. A QMP socket takes one client at a time."""
 
-    def __init__(self, client: QMPClient, name: str) -> None:
+    def __init__(self, client: QMPClient, link: socket.socket) -> None:
         self._client = client
-        self._name = name
+        self._link = link
 
     @classmethod
     async def connect(cls, path: str, name: str, timeout_s: float = 10.0) -> Qmp:
         """Connect and negotiate. Raises MachineError if QEMU does not answer in time."""
         client = QMPClient(name)
         client.logger.setLevel(logging.CRITICAL)
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # our own hold on the connection, to pass descriptors over it: event loops do not offer that
+        passing = link
         try:
+            link.setblocking(False)
             async with asyncio.timeout(timeout_s):
-                await client.connect(path)
+                await asyncio.get_running_loop().sock_connect(link, path)
+                passing = link.dup()
+                await client.connect(link)
         except (QMPError, OSError, TimeoutError) as error:
             with contextlib.suppress(Exception):
                 await client.disconnect()
+            link.close()
+            passing.close()
             raise MachineError(f"QEMU's control socket does not answer: {error or 'timeout'}") from error
-        return cls(client, name)
+        return cls(client, passing)
+
+    async def pass_descriptor(self, name: str, descriptor: int) -> None:
+        """Give QEMU an open file under a name, for `fd:NAME`."""
+        socket.send_fds(self._link, [b" "], [descriptor])
+        await self.execute("getfd", {"fdname": name})
 
     async def execute(
         self, command: str, arguments: Mapping[str, Any] | None = None, *, timeout_s: float = 10.0
@@ -50,8 +64,10 @@ class Qmp:
         except (QMPError, OSError) as error:
             raise MachineError(f"QEMU's control connection broke during {command}: {error}", sent=command) from error
 
-    async def migrate(self, command: str, uri: str, *, ignore_shared: bool = True, timeout_s: float = 30.0) -> None:
-        """Save (`migrate`) or load (`migrate-incoming`) state, and wait until it is complete."""
+    async def migrate(
+        self, command: str, state_fd: int, *, ignore_shared: bool = True, timeout_s: float = 30.0
+    ) -> None:
+        """Save (`migrate`) state to an open file or load (`migrate-incoming`) it, and wait for the end."""
         capabilities = [{"capability": "events", "state": True}]
         if ignore_shared:
             capabilities.append({"capability": "x-ignore-shared", "state": True})
@@ -61,7 +77,8 @@ class Qmp:
             if command == "migrate":
                 # the default of 128 MiB/s also applies to a stopped machine writing to a file
                 await self.execute("migrate-set-parameters", {"max-bandwidth": 1 << 40})
-            await self.execute(command, {"uri": uri})
+            await self.pass_descriptor("state", state_fd)
+            await self.execute(command, {"uri": "fd:state"})
             try:
                 async with asyncio.timeout(timeout_s):
                     async for event in listener:
@@ -80,3 +97,4 @@ class Qmp:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2):
                 await self._client.disconnect()
+        self._link.close()

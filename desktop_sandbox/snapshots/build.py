@@ -90,7 +90,7 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
     ram_fd = ram.new_ram(recipe.memory_mib * 1024**2)
     state_fd = os.open(work / "state.bin", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        async with booted(work, recipe, image, hypervisor, ram_fd, state_fd, report) as (machine, guest):
+        async with booted(work, recipe, image, hypervisor, ram_fd, report) as (machine, guest):
             await _warm_up(machine, guest, recipe, report)
             idle_cpu = await _settle(machine, report)
             display = await guest.display()
@@ -123,10 +123,10 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
 
 @contextlib.asynccontextmanager
 async def booted(
-    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, state_fd: int, report: Report
+    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, report: Report
 ) -> AsyncIterator[tuple[Machine, Guest]]:
     """A machine that has booted and whose agent answers; killed at the end. A boot that fails is tried again."""
-    machine, channel = await _boot_with_retries(work, recipe, image, hypervisor, ram_fd, state_fd, report)
+    machine, channel = await _boot_with_retries(work, recipe, image, hypervisor, ram_fd, report)
     try:
         yield machine, Guest(channel)
     except DesktopSandboxError as error:
@@ -142,7 +142,7 @@ async def _end(machine: Machine, channel: AgentChannel) -> None:
 
 
 async def _boot_with_retries(
-    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, state_fd: int, report: Report
+    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, report: Report
 ) -> tuple[Machine, AgentChannel]:
     failures: list[str] = []
     for attempt in range(1, BOOT_ATTEMPTS + 1):
@@ -151,7 +151,7 @@ async def _boot_with_retries(
             Step("boot", 0.05, f"booting ({hypervisor.accelerator.kind})" + (f", try {attempt}" if failures else ""))
         )
         try:
-            return await _boot_once(work, recipe, image, hypervisor, ram_fd, state_fd)
+            return await _boot_once(work, recipe, image, hypervisor, ram_fd)
         except MachineError as error:
             failures.append(error.message)
             last = error
@@ -170,7 +170,7 @@ def _fresh(work: Path, ram_fd: int, recipe: Recipe) -> None:
 
 
 async def _boot_once(
-    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, state_fd: int
+    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int
 ) -> tuple[Machine, AgentChannel]:
     kvm = hypervisor.accelerator.kind == "kvm"
     arguments = " ".join((*kernel_arguments(tsc_khz(), kvm=kvm), *image_arguments()))
@@ -182,7 +182,6 @@ async def _boot_once(
         shape,
         uid=FIRST_UID + UIDS - 1,
         ram_fd=ram_fd,
-        state_fd=state_fd,
         disk=Disk(image.disk, (), work / "overlay.qcow2"),
         boot=Boot(str(image.kernel), str(image.initrd), arguments),
     )

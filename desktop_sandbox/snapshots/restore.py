@@ -74,7 +74,6 @@ async def restore(
             template.manifest.shape,
             uid=uid,
             ram_fd=memory_fd,
-            state_fd=state_fd,
             disk=template.disk(directory / OVERLAY),
         )
         try:

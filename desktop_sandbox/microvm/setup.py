@@ -1,0 +1,20 @@
+"""Look at this host once: which QEMU, which accelerator, which wall, which cgroup."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from desktop_sandbox.microvm.accelerator import find_accelerator
+from desktop_sandbox.microvm.cgroup import Cgroup
+from desktop_sandbox.microvm.host import find_qemu
+from desktop_sandbox.microvm.jail import find_jail
+from desktop_sandbox.microvm.machine import Hypervisor
+
+
+def find_hypervisor(home: Path, *, accelerator: str | None = None) -> Hypervisor:
+    """What machines of `home` run on. Blocking; some seconds the first time after a boot. Raises ConfigurationError."""
+    qemu = find_qemu()
+    found = find_accelerator(qemu, home / "accelerator.json", forced=accelerator)
+    tag = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]
+    return Hypervisor(qemu, found, find_jail(kvm=found.kind == "kvm"), Cgroup(tag), tag)

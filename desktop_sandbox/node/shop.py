@@ -1,0 +1,166 @@
+"""Where templates come from: found if one fits this host, else built (image first), one build of a name at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from desktop_sandbox.errors import ConflictError, DesktopSandboxError, MachineError, NotFoundError
+from desktop_sandbox.microvm.machine import Hypervisor
+from desktop_sandbox.node.interface import TemplateInfo
+from desktop_sandbox.snapshots.build import build_template
+from desktop_sandbox.snapshots.progress import Report, Step, scaled
+from desktop_sandbox.snapshots.templates import Template, find_template, find_templates, remove_leftovers
+from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, build_image
+from guest_image.recipe import Recipe, RecipeError, load_recipe, recipe_names
+
+# seconds that an image takes against those its template takes, for one bar over both
+_IMAGE_SHARE = 0.65
+
+
+class TemplateShop:
+    """The recipes and templates of one HOME."""
+
+    def __init__(self, home: Path, hypervisor: Hypervisor) -> None:
+        self._home = home
+        self._hypervisor = hypervisor
+        self._building: dict[str, asyncio.Lock] = {}
+        (home / "templates").mkdir(parents=True, exist_ok=True)
+        remove_leftovers(home)
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe by name. Raises NotFoundError that lists those there are."""
+        try:
+            return load_recipe(name)
+        except RecipeError as error:
+            names = ", ".join(recipe_names())
+            raise NotFoundError(
+                f"there is no usable recipe {name!r}: {error.message}", hint=f"there are: {names}"
+            ) from error
+
+    def find(self, name: str) -> tuple[Template | None, str | None]:
+        """The template that fits this host, or None and why the one there is does not (None: there is none)."""
+        return find_template(self._home, self.recipe(name), self._hypervisor)
+
+    def list(self) -> list[TemplateInfo]:
+        """All recipes with the state of their templates."""
+        return [self._info(name) for name in recipe_names()]
+
+    def _info(self, name: str) -> TemplateInfo:
+        building = name in self._building and self._building[name].locked()
+        recipe = self.recipe(name)
+        template, why = self.find(name)
+        if template is None:
+            state = "building" if building else ("stale" if why else "missing")
+            return TemplateInfo(name, state, why, resolution=recipe.resolution)
+        return TemplateInfo(
+            name,
+            "building" if building else "ready",
+            digest=template.manifest.ram.digest,
+            created_at=template.manifest.created_at,
+            size_bytes=template.size_bytes(),
+            resolution=template.manifest.resolution,
+        )
+
+    async def get(self, name: str, report: Report, *, rebuild: bool = False) -> Template:
+        """The template of a recipe, built if need be. A build that is under way is waited for."""
+        recipe = self.recipe(name)
+        async with self._building.setdefault(name, asyncio.Lock()), self._file_lock(name):
+            template, why = self.find(name)
+            if template is not None and not rebuild:
+                return template
+            if why:
+                report(Step("template", 0.0, f"rebuilding {name}: {why}"))
+            image = await self._image(recipe, scaled(report, 0.0, _IMAGE_SHARE), force=False)
+            built = await build_template(self._home, recipe, image, self._hypervisor, scaled(report, _IMAGE_SHARE, 1.0))
+            self._remove_older(built)
+            return built
+
+    def _remove_older(self, kept: Template) -> None:
+        """Old templates go; machines that run from them hold their files open."""
+        for other in find_templates(self._home):
+            if other.manifest.name == kept.manifest.name and other.directory != kept.directory:
+                shutil.rmtree(other.directory, ignore_errors=True)
+
+    async def remove(self, name: str) -> None:
+        """Remove a recipe's templates and images from the disk."""
+        self.recipe(name)
+        if name in self._building and self._building[name].locked():
+            raise ConflictError(f"template {name} is being built", hint="wait until it is done, or stop the build")
+        for template in find_templates(self._home):
+            if template.manifest.name == name:
+                await asyncio.to_thread(shutil.rmtree, template.directory, True)
+                await asyncio.to_thread(shutil.rmtree, template.image.parent, True)
+
+    async def build(self, name: str, *, rebuild: bool = False) -> AsyncIterator[dict[str, object]]:
+        """Build as `get` does; yields {"step", "fraction", "message"} as it goes. Closing it stops the build."""
+        steps: asyncio.Queue[Step | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def report(step: Step) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, step)
+
+        async def work() -> None:
+            try:
+                await self.get(name, report, rebuild=rebuild)
+            finally:
+                loop.call_soon(steps.put_nowait, None)
+
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work())
+            try:
+                while (step := await steps.get()) is not None:
+                    yield {"step": step.step, "fraction": round(step.fraction, 4), "message": step.message}
+            except BaseException:
+                working.cancel()
+                raise
+
+    async def _image(self, recipe: Recipe, report: Report, *, force: bool) -> Image:
+        """Build the image in a thread that is told to stop if this task is cancelled."""
+        stop = threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def progress(news: Progress) -> None:
+            loop.call_soon_threadsafe(report, Step(news.step, news.fraction, news.message))
+
+        building = asyncio.ensure_future(
+            asyncio.to_thread(build_image, recipe, self._home, progress, force=force, cancel=stop)
+        )
+        try:
+            return await asyncio.shield(building)
+        except asyncio.CancelledError:
+            stop.set()
+            with contextlib.suppress(BuildCancelledError, BuildError):
+                await building
+            raise
+        except BuildError as error:
+            raise MachineError(
+                f"the image {recipe.name} was not built: {error.message}",
+                hint=error.hint,
+                log=str(error.log),
+                tail=error.tail,
+            ) from error
+
+    @contextlib.asynccontextmanager
+    async def _file_lock(self, name: str) -> AsyncIterator[None]:
+        """One build of a name at a time over all processes of this HOME (tests share templates with the server)."""
+        with (self._home / "templates" / f".{name}.lock").open("w") as lock:
+            await _locked(lambda: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            yield
+
+
+async def _locked(attempt: Callable[[], None], *, patience_s: float = 3600.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return attempt()
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise DesktopSandboxError("another process has been building this template for an hour") from None
+            await asyncio.sleep(0.2)
