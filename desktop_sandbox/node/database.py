@@ -34,6 +34,7 @@ class Database:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-read")
         self._write_link: sqlite3.Connection
         self._read_link: sqlite3.Connection
+        self._lookup_link: sqlite3.Connection
         self._closed = False
 
     def __repr__(self) -> str:
@@ -51,6 +52,7 @@ class Database:
             database._write_link = await loop.run_in_executor(database._writer, _connect, path)
             await loop.run_in_executor(database._writer, migrate, database._write_link, migrations)
             database._read_link = await loop.run_in_executor(database._reader, _connect, path)
+            database._lookup_link = await loop.run_in_executor(database._reader, _connect, path)
         except sqlite3.Error as error:
             await database.close()
             raise ConfigurationError(
@@ -70,17 +72,23 @@ class Database:
         """Run `work`, which only reads, on the reading thread."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, lambda: work(self._read_link))
 
+    def read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the caller's thread: only for a look-up by primary key, which takes microseconds."""
+        return work(self._lookup_link)
+
     async def close(self) -> None:
-        """Close both connections and end both threads; twice does no harm."""
+        """Close the connections and end both threads; twice does no harm."""
         if self._closed:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
-        for executor, name in ((self._reader, "_read_link"), (self._writer, "_write_link")):
+        links = ((self._reader, "_lookup_link"), (self._reader, "_read_link"), (self._writer, "_write_link"))
+        for executor, name in links:
             link = getattr(self, name, None)
             if link is not None:
                 await loop.run_in_executor(executor, link.close)
-            executor.shutdown(wait=True)
+        self._reader.shutdown(wait=True)
+        self._writer.shutdown(wait=True)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         link = self._write_link

@@ -211,7 +211,7 @@ class Node(Protocol):
         """Open a file or an address with the desktop's default app."""
         ...
 
-    async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
+    async def windows(self, sandbox_id: str) -> Sequence[dict[str, Any]]:
         """Windows, bottom to top: id, title, class, pid, x, y, width, height, active."""
         ...
 
@@ -231,7 +231,7 @@ class Node(Protocol):
         """Write a file whole (it appears complete or not at all); folders on the way are made."""
         ...
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> Sequence[FileInfo]:
         """Entries below a folder."""
         ...
 
@@ -255,7 +255,7 @@ class Node(Protocol):
         """Everything that explains a sandbox's state: spec, state, reason, events, tails of its logs."""
         ...
 
-    async def templates(self) -> list[TemplateInfo]:
+    async def templates(self) -> Sequence[TemplateInfo]:
         """All recipes and templates."""
         ...
 

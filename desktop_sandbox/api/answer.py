@@ -1,0 +1,27 @@
+"""A finished answer as a value: what is sent, and what is kept for a repeat of the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, body and media type. `kept` is what goes to the disk where the full body is too big to keep."""
+
+    status: int
+    body: bytes
+    media_type: str = "application/json"
+    kept: bytes | None = None
+
+    def response(self, *, replayed: bool = False) -> Response:
+        """The HTTP response; a replayed one says so in a header."""
+        headers = {"Idempotency-Replayed": "true"} if replayed else {}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="desktop-sandbox"'
+        if self.status == 503:
+            headers["Retry-After"] = "5"
+        media_type = None if self.status == 204 else self.media_type
+        return Response(self.body, self.status, media_type=media_type, headers=headers)

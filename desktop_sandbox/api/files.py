@@ -1,0 +1,142 @@
+"""Routes: files in a desktop, streamed both ways at any size."""
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from desktop_sandbox import errors
+from desktop_sandbox.api import models
+from desktop_sandbox.api.answer import Answer
+from desktop_sandbox.api.keys import request_digest, request_key
+from desktop_sandbox.api.services import answer_json, file_json, json_response, services
+
+router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}/files", tags=["files"])
+
+Path = Annotated[models.PathText, Query(examples=["/home/user/notes.txt"])]
+User = Annotated[models.UserName, Query(description="Whose rights are used.")]
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file's bytes.", "content": {"application/octet-stream": _BYTES}}
+}
+_UPLOAD = {"requestBody": {"required": True, "content": {"application/octet-stream": _BYTES}}}
+
+
+@router.get("", operation_id="read_file", response_class=Response, responses=_CONTENT)
+async def read(request: Request, sandbox_id: str, path: Path, user: User = "user") -> Response:
+    """Read a file."""
+    content = cast("AsyncGenerator[bytes, None]", services(request).node.read_file(sandbox_id, path, user=user))
+    first = await anext(content, b"")  # a file that cannot be read is a problem with its own status
+
+    async def chunks() -> AsyncIterator[bytes]:
+        async with aclosing(content):
+            yield first
+            async for chunk in content:
+                yield chunk
+
+    return StreamingResponse(chunks(), media_type="application/octet-stream")
+
+
+@router.put("", operation_id="write_file", response_model=models.File, openapi_extra=_UPLOAD)
+async def write(
+    request: Request,
+    sandbox_id: str,
+    path: Path,
+    user: User = "user",
+    mode: Annotated[str | None, Query(pattern="^[0-7]{3,4}$", description="Octal, e.g. 0644.")] = None,
+) -> Response:
+    """Write a file whole: it appears complete or not at all; folders on the way are made."""
+    the = services(request)
+    key = request_key(request)
+    hashed = hashlib.sha256()
+
+    async def content() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in request.stream():
+                hashed.update(chunk)
+                if chunk:
+                    yield chunk
+        except ClientDisconnect:
+            raise errors.InvalidRequestError("the upload was cut off; nothing was written") from None
+
+    def digest() -> bytes:
+        return request_digest(request, hashed.digest())
+
+    if key is not None and the.once.knows(key):
+        async for _ in content():
+            pass
+        found = the.once.lookup(key, digest())
+        if found is not None:
+            return found.response(replayed=True)
+        raise errors.ConflictError("the answer kept for this Idempotency-Key expired meanwhile", hint="use a new key")
+    info = await the.node.write_file(
+        sandbox_id, path, content(), user=user, mode=None if mode is None else int(mode, 8)
+    )
+    answer = Answer(200, json.dumps(file_json(info)).encode())
+    await the.once.finish(key, digest(), answer)
+    return answer.response()
+
+
+@router.get("/list", operation_id="list_files", response_model=models.FileList)
+async def list_(
+    request: Request,
+    sandbox_id: str,
+    path: Path,
+    depth: Annotated[int, Query(ge=1, le=100)] = 1,
+    user: User = "user",
+) -> Response:
+    """List a folder."""
+    found = await services(request).node.list_files(sandbox_id, path, depth=depth, user=user)
+    return json_response({"files": [file_json(info) for info in found]})
+
+
+@router.get("/stat", operation_id="stat_file", response_model=models.File)
+async def stat(request: Request, sandbox_id: str, path: Path, user: User = "user") -> Response:
+    """Look at one file or folder."""
+    return json_response(file_json(await services(request).node.stat_file(sandbox_id, path, user=user)))
+
+
+@router.post("/mkdir", operation_id="make_folder", response_model=models.File)
+async def mkdir(request: Request, sandbox_id: str, body: models.MakeFolder) -> Response:
+    """Make a folder and those above it."""
+    the = services(request)
+
+    async def work() -> Answer:
+        return answer_json(file_json(await the.node.make_folder(sandbox_id, body.path, user=body.user)))
+
+    return await the.once.run(request, work)
+
+
+@router.post("/move", operation_id="move_file", status_code=204)
+async def move(request: Request, sandbox_id: str, body: models.MoveFile) -> Response:
+    """Move a file or folder."""
+    the = services(request)
+
+    async def work() -> Answer:
+        await the.node.rename_file(sandbox_id, body.source, body.target, user=body.user)
+        return Answer(204, b"")
+
+    return await the.once.run(request, work, repeatable=False)
+
+
+@router.delete("", operation_id="remove_file", status_code=204)
+async def remove(
+    request: Request,
+    sandbox_id: str,
+    path: Path,
+    recursive: Annotated[bool, Query(description="Remove a folder with all that is in it.")] = False,
+    user: User = "user",
+) -> Response:
+    """Remove a file or folder."""
+    the = services(request)
+
+    async def work() -> Answer:
+        await the.node.remove_file(sandbox_id, path, recursive=recursive, user=user)
+        return Answer(204, b"")
+
+    return await the.once.run(request, work, repeatable=False)

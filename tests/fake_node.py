@@ -1,0 +1,355 @@
+"""A node without machines: a peer of the real one over memory, for tests of API, SDK and CLI."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from actions import model
+from actions.model import Action
+from actions.validate import ActionValueError, check_on_screen
+from desktop_sandbox import errors
+from desktop_sandbox.node.interface import (
+    BatchResult,
+    CommandExit,
+    CommandOutput,
+    CommandSpec,
+    FileInfo,
+    SandboxInfo,
+    SandboxPage,
+    SandboxSpec,
+    SandboxState,
+    Screenshot,
+    ScreenshotSpec,
+    TemplateInfo,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
+
+
+@dataclasses.dataclass
+class FakeSandbox:
+    info: SandboxInfo
+    files: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    folders: set[str] = dataclasses.field(default_factory=lambda: {"/", "/tmp", "/home/user"})
+    acted: list[Action] = dataclasses.field(default_factory=list)
+    batches: dict[str, BatchResult] = dataclasses.field(default_factory=dict)
+    launched: list[tuple[Any, str | None]] = dataclasses.field(default_factory=list)
+    pointer: tuple[int, int] = (0, 0)
+
+
+class FakeNode:
+    """In-memory desktops. `before[name]` is awaited in a method before it works; `fail[name]` is raised by it."""
+
+    def __init__(self, *, capacity: int = 1000) -> None:
+        self.sandboxes: dict[str, FakeSandbox] = {}
+        self.keys: dict[str, str] = {}
+        self.capacity = capacity
+        self.calls: list[str] = []
+        self.before: dict[str, Callable[[], Any]] = {}
+        self.fail: dict[str, BaseException] = {}
+        self.commands_ended = 0
+        self.built: list[tuple[str, bool]] = []
+        self.templates_ready = {"desktop": "ready", "minimal": "missing"}
+        self._numbers = itertools.count(1)
+
+    async def _enter(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.before:
+            await self.before[name]()
+        if name in self.fail:
+            raise self.fail[name]
+
+    def _sandbox(self, sandbox_id: str, *, running: bool = False) -> FakeSandbox:
+        found = self.sandboxes.get(sandbox_id)
+        if found is None:
+            raise errors.NotFoundError(f"there is no sandbox {sandbox_id}", hint="list them")
+        if running and found.info.state is not SandboxState.RUNNING:
+            raise errors.ConflictError(f"the sandbox {sandbox_id} is {found.info.state}", hint="make a new one")
+        return found
+
+    async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
+        await self._enter("create")
+        if key in self.keys:
+            return self.sandboxes[self.keys[key]].info
+        if spec.template not in self.templates_ready:
+            raise errors.NotFoundError(f"there is no template {spec.template}", hint="desktop, minimal")
+        if len(self.sandboxes) >= self.capacity:
+            raise errors.CapacityError(f"no room: {self.capacity} sandboxes are running", hint="end one")
+        now = time.time()
+        info = SandboxInfo(
+            id=f"sb{next(self._numbers):06d}",
+            template=spec.template,
+            state=SandboxState.RUNNING,
+            created_at=now,
+            expires_at=None if spec.timeout_s is None else now + spec.timeout_s,
+            metadata=dict(spec.metadata),
+            resolution=spec.resolution or (1280, 800),
+        )
+        self.sandboxes[info.id] = FakeSandbox(info)
+        if key is not None:
+            self.keys[key] = info.id
+        return info
+
+    async def get(self, sandbox_id: str) -> SandboxInfo:
+        await self._enter("get")
+        return self._sandbox(sandbox_id).info
+
+    async def list(
+        self,
+        *,
+        states: Sequence[SandboxState] = (),
+        metadata: Mapping[str, str] | None = None,
+        template: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> SandboxPage:
+        await self._enter("list")
+        found = [box.info for box in reversed(self.sandboxes.values())]
+        if cursor is not None:
+            if cursor not in self.sandboxes:
+                raise errors.InvalidRequestError("no cursor of this list")
+            found = [info for info in found if info.id < cursor]
+        found = [
+            info
+            for info in found
+            if (not states or info.state in states)
+            and (template is None or info.template == template)
+            and all(info.metadata.get(k) == v for k, v in (metadata or {}).items())
+        ]
+        more = found[limit - 1].id if len(found) > limit else None
+        return SandboxPage(found[:limit], more)
+
+    def _replace(self, sandbox_id: str, **changes: Any) -> SandboxInfo:
+        box = self._sandbox(sandbox_id)
+        box.info = dataclasses.replace(box.info, **changes)
+        return box.info
+
+    async def kill(self, sandbox_id: str) -> None:
+        await self._enter("kill")
+        self._sandbox(sandbox_id)
+        self._replace(sandbox_id, state=SandboxState.DEAD, reason="killed")
+
+    async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
+        await self._enter("set_timeout")
+        self._sandbox(sandbox_id, running=True)
+        return self._replace(sandbox_id, expires_at=None if timeout_s is None else time.time() + timeout_s)
+
+    async def act(
+        self,
+        sandbox_id: str,
+        actions: Sequence[Action],
+        *,
+        batch_id: str,
+        screenshot: ScreenshotSpec | None = None,
+        timeout_s: float | None = None,
+    ) -> BatchResult:
+        await self._enter("act")
+        box = self._sandbox(sandbox_id, running=True)
+        if batch_id in box.batches:
+            return box.batches[batch_id]
+        try:
+            check_on_screen(actions, *box.info.resolution)
+        except ActionValueError as error:
+            raise errors.InvalidActionError(error.message, hint=error.hint, index=error.index) from None
+        results: list[dict[str, Any]] = []
+        shots: dict[int, Screenshot] = {}
+        failed = None
+        for index, action in enumerate(actions):
+            if isinstance(action, model.Type) and "unmappable" in action.text:
+                failed = {"index": index, "code": "keymap", "message": "no keycode", "hint": "x", "partial": {"typed": 2}}
+                break
+            box.acted.append(action)
+            if isinstance(action, (model.Move, model.Click)) and action.x is not None and action.y is not None:
+                box.pointer = (action.x, action.y)
+            if isinstance(action, model.Screenshot):
+                shots[index] = self._shot(ScreenshotSpec(format=action.format), box)
+            if isinstance(action, model.CursorPosition):
+                results.append({"x": box.pointer[0], "y": box.pointer[1]})
+            elif isinstance(action, model.Type):
+                results.append({"typed": len(action.text)})
+            else:
+                results.append({})
+        final = None if screenshot is None else self._shot(screenshot, box)
+        box.batches[batch_id] = result = BatchResult(results, failed, shots, final)
+        return result
+
+    def _shot(self, spec: ScreenshotSpec, box: FakeSandbox) -> Screenshot:
+        width, height = spec.region[2:] if spec.region else box.info.resolution
+        width, height = max(1, int(width * spec.scale)), max(1, int(height * spec.scale))
+        data = bytes(width * height * 3) if spec.format == "raw" else PNG
+        return Screenshot(data, MEDIA[spec.format], width, height, None if spec.stable_ms is None else True)
+
+    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
+        await self._enter("screenshot")
+        return self._shot(spec, self._sandbox(sandbox_id, running=True))
+
+    async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
+        await self._enter("set_resolution")
+        self._sandbox(sandbox_id, running=True)
+        if width > 1920 or height > 1200:
+            raise errors.InvalidRequestError(f"{width}×{height} is too large", hint="at most 1920×1200")
+        return self._replace(sandbox_id, resolution=(width, height))
+
+    async def run_command(self, sandbox_id: str, spec: CommandSpec) -> AsyncIterator[CommandOutput | CommandExit]:
+        await self._enter("run_command")
+        self._sandbox(sandbox_id, running=True)
+        words = spec.command.split() if isinstance(spec.command, str) else list(spec.command)
+        try:
+            match words:
+                case ["echo", *rest]:
+                    yield CommandOutput("stdout", (" ".join(rest) + "\n").encode())
+                case ["cat"]:
+                    yield CommandOutput("stdout", spec.stdin or b"")
+                case ["false"]:
+                    yield CommandOutput("stderr", b"no\n")
+                    yield CommandExit(1, None, False)
+                    return
+                case ["split"]:
+                    for byte in "ä€🙂".encode():
+                        yield CommandOutput("stdout", bytes([byte]))
+                case ["flood", count]:
+                    for _ in range(int(count)):
+                        yield CommandOutput("stdout", b"x" * 32768)
+                case ["sleep", seconds]:
+                    await asyncio.sleep(float(seconds))
+                case ["tick"]:
+                    while True:
+                        yield CommandOutput("stdout", b"tick\n")
+                        await asyncio.sleep(0.02)
+                case ["break"]:
+                    yield CommandOutput("stdout", b"begun\n")
+                    raise errors.ChannelError("the connection to the guest broke", hint="why")
+                case _:
+                    yield CommandOutput("stderr", b"not found\n")
+                    yield CommandExit(127, None, False)
+                    return
+            yield CommandExit(0, None, False)
+        finally:
+            self.commands_ended += 1
+
+    async def launch(self, sandbox_id: str, argv: Sequence[str] | str, uri: str | None = None) -> int:
+        await self._enter("launch")
+        box = self._sandbox(sandbox_id, running=True)
+        box.launched.append((argv, uri))
+        return 1000 + len(box.launched)
+
+    async def open(self, sandbox_id: str, target: str) -> None:
+        await self._enter("open")
+        self._sandbox(sandbox_id, running=True).launched.append(("open", target))
+
+    async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
+        await self._enter("windows")
+        box = self._sandbox(sandbox_id, running=True)
+        place = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        return [
+            {"id": 0x200001, "title": "files", "class": "Thunar", "active": False, **place},
+            *(
+                {"id": 0x300001 + i, "title": str(argv), "class": str(argv).title(), "active": True, **place}
+                for i, (argv, _) in enumerate(box.launched)
+            ),
+        ]
+
+    def _info(self, box: FakeSandbox, path: str) -> FileInfo:
+        if path in box.files:
+            return FileInfo(path, "file", len(box.files[path]), 0o100644, 1_700_000_000.5)
+        if path in box.folders:
+            return FileInfo(path, "directory", 4096, 0o40755, 1_700_000_000.5)
+        raise errors.NotFoundError(f"there is no file {path}", hint="list the folder", path=path)
+
+    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+        await self._enter("read_file")
+        box = self._sandbox(sandbox_id, running=True)
+        self._info(box, path)
+        data = box.files[path]
+        for start in range(0, len(data), 32768):
+            yield data[start : start + 32768]
+
+    async def write_file(
+        self,
+        sandbox_id: str,
+        path: str,
+        data: AsyncIterator[bytes],
+        *,
+        user: str = "user",
+        mode: int | None = None,
+    ) -> FileInfo:
+        await self._enter("write_file")
+        box = self._sandbox(sandbox_id, running=True)
+        content = bytearray()
+        async for chunk in data:
+            content += chunk
+        box.files[path] = bytes(content)
+        return self._info(box, path)
+
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+        await self._enter("list_files")
+        box = self._sandbox(sandbox_id, running=True)
+        self._info(box, path)
+        root = path.rstrip("/") + "/"
+        names = sorted({*box.files, *box.folders} - {path, "/"})
+        return [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
+
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+        await self._enter("stat_file")
+        return self._info(self._sandbox(sandbox_id, running=True), path)
+
+    async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+        await self._enter("make_folder")
+        box = self._sandbox(sandbox_id, running=True)
+        box.folders.add(path)
+        return self._info(box, path)
+
+    async def remove_file(self, sandbox_id: str, path: str, *, recursive: bool = False, user: str = "user") -> None:
+        await self._enter("remove_file")
+        box = self._sandbox(sandbox_id, running=True)
+        self._info(box, path)
+        box.files.pop(path, None)
+        box.folders.discard(path)
+
+    async def rename_file(self, sandbox_id: str, source: str, target: str, *, user: str = "user") -> None:
+        await self._enter("rename_file")
+        box = self._sandbox(sandbox_id, running=True)
+        self._info(box, source)
+        if source in box.files:
+            box.files[target] = box.files.pop(source)
+        else:
+            box.folders.discard(source)
+            box.folders.add(target)
+
+    async def why(self, sandbox_id: str) -> dict[str, Any]:
+        await self._enter("why")
+        info = self._sandbox(sandbox_id).info
+        return {"state": info.state, "reason": info.reason, "events": [{"kind": "started"}], "serial": "login:"}
+
+    async def templates(self) -> list[TemplateInfo]:
+        await self._enter("templates")
+        return [
+            TemplateInfo(name, state, None, "d" * 64, 1_700_000_000.0, 5 << 30, (1280, 800))
+            for name, state in self.templates_ready.items()
+        ]
+
+    async def build_template(self, name: str, *, rebuild: bool = False) -> AsyncIterator[Mapping[str, Any]]:
+        await self._enter("build_template")
+        if name not in self.templates_ready:
+            raise errors.NotFoundError(f"there is no recipe {name}", hint="desktop, minimal")
+        self.built.append((name, rebuild))
+        for step, fraction in (("packages", 0.25), ("boot", 0.75), ("snapshot", 1.0)):
+            await asyncio.sleep(0.01)
+            yield {"step": step, "fraction": fraction, "message": f"{step} of {name}"}
+        self.templates_ready[name] = "ready"
+
+    async def remove_template(self, name: str) -> None:
+        await self._enter("remove_template")
+        if name not in self.templates_ready:
+            raise errors.NotFoundError(f"there is no template {name}")
+        self.templates_ready[name] = "missing"
+
+    async def usage(self) -> dict[str, Any]:
+        await self._enter("usage")
+        return {"sandboxes": len(self.sandboxes), "max_sandboxes": self.capacity, "memory_bytes": 1 << 30}
