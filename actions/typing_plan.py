@@ -56,6 +56,12 @@ class SpareKeys:
                 if keysym != NO_SYMBOL and slot in self._keysyms and keysym not in self._slots:
                     self._assign(slot, keysym)
 
+    def renewed(self, bound: Mapping[int, Sequence[int]]) -> SpareKeys:
+        """The same spare keys after somebody else changed the keymap to `bound`; what was dirty stays so."""
+        fresh = SpareKeys(self.keycodes, bound)
+        fresh._dirty = set(self._dirty)
+        return fresh
+
     def __len__(self) -> int:
         return len(self._keysyms)
 

@@ -1,0 +1,68 @@
+"""The one X connection: opened once, its events sorted, and its end told apart from other errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from Xlib import X
+from Xlib.display import Display
+from Xlib.error import ConnectionClosedError, DisplayError
+
+from guest_image.agent.x.failure import ActionFailed
+
+
+class Connection:
+    """A display with its inbox: notices of keymap changes, and answers to _NET_WM_PING by serial."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            self.display: Any = Display(name)
+        except (DisplayError, ConnectionClosedError, OSError) as error:
+            raise ActionFailed(
+                "no_display",
+                f"the X server on {name} cannot be reached: {error}",
+                hint="the desktop session may be restarting; try again in a second",
+            ) from error
+        self.root: Any = self.display.screen().root
+        self.mapping_notices: list[Any] = []
+        self.pongs: set[int] = set()
+        self._protocols = self.display.intern_atom("WM_PROTOCOLS")
+        self.ping_atom: int = self.display.intern_atom("_NET_WM_PING")
+        self.display.set_error_handler(lambda *_: None)  # errors of requests without reply: vanished windows
+
+    def collect(self) -> None:
+        """Read what has arrived, without waiting."""
+        while self.display.pending_events():
+            event = self.display.next_event()
+            if event.type == X.MappingNotify:
+                if event.request != X.MappingPointer:
+                    self.mapping_notices.append(event)
+            elif event.type & 0x7F == X.ClientMessage and event.client_type == self._protocols:
+                size, words = event.data
+                if size == 32 and words[0] == self.ping_atom:
+                    self.pongs.add(words[1])
+
+    def alive(self) -> bool:
+        """Whether the server still answers. One round trip."""
+        try:
+            self.display.sync()
+        except (ConnectionClosedError, OSError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection; harmless if it is broken already."""
+        with contextlib.suppress(ConnectionClosedError, OSError):
+            self.display.close()
+
+
+def import_pynput(display_name: str) -> Any:
+    """pynput with its X backend; importing it needs a running X server, so it is done on first use."""
+    os.environ["PYNPUT_BACKEND"] = "xorg"
+    os.environ["DISPLAY"] = display_name
+    import pynput.keyboard
+    import pynput.mouse
+
+    return pynput

@@ -1,0 +1,78 @@
+"""The pointer: moves, buttons, wheel and drags, through pynput's mouse controller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from actions.model import Click, Drag, MouseDown, MouseUp, Scroll
+from actions.pointer_path import plan_drag, plan_wheel
+from guest_image.agent.x.failure import ActionFailed
+from guest_image.agent.x.pauses import pause_until
+
+_BUTTON_NAMES = {"left": "left", "middle": "middle", "right": "right", "back": "button8", "forward": "button9"}
+
+
+class Pointer:
+    """What a mouse does. Positions are screen pixels; outside the screen the X server would clamp them in silence."""
+
+    def __init__(self, mouse: Any, buttons: Any) -> None:
+        self._mouse = mouse
+        self._buttons = {name: buttons[member] for name, member in _BUTTON_NAMES.items()}
+
+    def position(self) -> tuple[int, int]:
+        """Where the pointer is. One round trip."""
+        x, y = self._mouse.position
+        return int(x), int(y)
+
+    def move(self, x: int, y: int) -> None:
+        """Be at (x, y)."""
+        self._mouse.position = (x, y)
+
+    def click(self, action: Click) -> None:
+        """Move if told where, then click."""
+        self._go(action.x, action.y)
+        self._mouse.click(self._buttons[action.button], action.count)
+
+    def down(self, action: MouseDown) -> None:
+        """Move if told where, then press."""
+        self._go(action.x, action.y)
+        self._mouse.press(self._buttons[action.button])
+
+    def up(self, action: MouseUp) -> None:
+        """Move if told where, then let go."""
+        self._go(action.x, action.y)
+        self._mouse.release(self._buttons[action.button])
+
+    def scroll(self, action: Scroll, cancelled: Callable[[], bool]) -> None:
+        """Turn the wheel, ten steps between two looks at `cancelled`."""
+        self._go(action.x, action.y)
+        done = [0, 0]
+        for dx, dy in plan_wheel(action.dx, action.dy):
+            if cancelled():
+                raise ActionFailed("cancelled", "scroll was cancelled", partial={"dx": done[0], "dy": done[1]})
+            self._mouse.scroll(dx, -dy)  # pynput counts up as positive
+            done[0] += dx
+            done[1] += dy
+
+    def drag(self, action: Drag, cancelled: Callable[[], bool]) -> None:
+        """Press, visit the planned points in time, let go: also when it fails or is cancelled."""
+        button = self._buttons[action.button]
+        self.move(*action.path[0])
+        self._mouse.press(button)
+        try:
+            start = time.monotonic()
+            for point in plan_drag(action.path, action.duration_ms):
+                pause_until(start + point.at_ms / 1000, cancelled, "the drag")
+                self.move(point.x, point.y)
+        except ActionFailed as failure:
+            x, y = self.position()
+            failure.partial = {"x": x, "y": y}
+            raise
+        finally:
+            self._mouse.release(button)
+
+    def _go(self, x: int | None, y: int | None) -> None:
+        if x is not None and y is not None:
+            self.move(x, y)
