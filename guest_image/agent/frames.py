@@ -1,4 +1,4 @@
-"""Frames: how they are packed and how they are read out of a stream of bytes. Pure; the door is protocol.py."""
+"""Frames: how they are packed and how they are read out of a byte stream. Pure; the door is protocol.py."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def encode(
-    kind: Kind, request: int = 0, payload: bytes = b"", *, max_payload: int = MAX_FRAME_PAYLOAD
-) -> bytes:
+def encode(kind: Kind, request: int = 0, payload: bytes = b"", *, max_payload: int = MAX_FRAME_PAYLOAD) -> bytes:
     """One frame as bytes, ready for one write. ProtocolError if the payload is over `max_payload` bytes."""
     if len(payload) > max_payload:
         raise ProtocolError(f"{kind.name} payload of {len(payload)} bytes; {max_payload} fit into a frame")

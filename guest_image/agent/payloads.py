@@ -119,9 +119,7 @@ def _cleaned(value: Any, depth: int, odd_text: bool) -> Any:
     if isinstance(value, list):
         return [_cleaned(item, depth - 1, odd_text) for item in value]
     if isinstance(value, dict):
-        return {
-            _cleaned(key, 0, odd_text): _cleaned(item, depth - 1, odd_text) for key, item in value.items()
-        }
+        return {_cleaned(key, 0, odd_text): _cleaned(item, depth - 1, odd_text) for key, item in value.items()}
     return value
 
 

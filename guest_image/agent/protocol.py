@@ -44,6 +44,12 @@ from guest_image.agent.payloads import (
 
 PORTS = ("control", "bulk", "input")
 MAX_PAYLOAD = {"control": MAX_FRAME_PAYLOAD, "bulk": MAX_DATA_PAYLOAD, "input": MAX_FRAME_PAYLOAD}
+OUTPUT_STREAMS: dict[str, tuple[int, ...]] = {
+    "command.run": (STREAM_OUT, STREAM_ERR),
+    "file.read": (STREAM_OUT,),
+}
+"""Operations whose answer has streams; such a request is complete when each has ENDed, too."""
+
 RESYNC_AFTER_S = 0.25
 """No WELCOME for so long: the host sends padding and HELLO again."""
 
@@ -63,6 +69,7 @@ __all__ = [
     "MAX_JSON_DEPTH",
     "MAX_PAYLOAD",
     "MAX_SYNC_PAYLOAD",
+    "OUTPUT_STREAMS",
     "PORTS",
     "RESYNC_AFTER_S",
     "STREAM_ERR",

@@ -1,8 +1,8 @@
-"""The state page: a small file in which the session tells the host size and cursor of the screen. A door; pure.
+"""The state page: a small file in which the session tells the host size and cursor of the screen. A door.
 
 The session writes it in place, the host reads it straight out of the machine's memory, so a read may catch a
 write: `seq` is odd meanwhile (a seqlock). Byte order is little endian, the layout is fixed;
-tests/vectors/state_page.json holds golden pages.
+tests/vectors/state_page.json holds golden pages. Pure.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ MAX_CURSOR_PX = 128
 CURSOR_BYTES = MAX_CURSOR_PX * MAX_CURSOR_PX * 4
 FILE_BYTES = HEADER_BYTES + CURSOR_BYTES
 SEQ_OFFSET = 8
+PID_OFFSET = 56
 MAX_SCREEN_PX = 16384
 
 _LAYOUT = struct.Struct("<8sIIIIIIIiiIHHHHI")

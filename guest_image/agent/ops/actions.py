@@ -1,0 +1,100 @@
+"""actions.run: a batch of actions on the desktop, done once however often it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from guest_image.agent.errors import OpError
+from guest_image.agent.registry import items, op, string
+from guest_image.agent.remembered import Batch
+
+if TYPE_CHECKING:
+    from guest_image.agent.call import Call
+    from guest_image.agent.server import Agent
+
+_STOP_S = 1.5
+
+
+@op("actions.run", batch_id=string(None), actions=items())
+async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -> dict[str, Any]:
+    """{"results", "failed"}. A `batch_id` that is known returns (or waits for) what that batch did.
+
+    A cancelled batch stops soon and says in `detail` what it did. A host that vanishes does not stop one that has
+    an id: it will ask again.
+    """
+    agent = call.agent
+    batch = agent.batches.get(batch_id) if batch_id is not None else None
+    if batch is None:
+        batch = Batch(asyncio.get_running_loop().create_future())
+        if batch_id is not None:
+            agent.batches.add(batch_id, batch)
+        agent.background(_perform(agent, batch_id, batch, actions), "actions")
+    try:
+        await asyncio.wait([batch.done])
+    except asyncio.CancelledError:
+        if call.cause == "superseded" and batch_id is not None:
+            raise
+        batch.cancelled.set()
+        await asyncio.wait([batch.done], timeout=_STOP_S)
+        if not batch.done.done():
+            agent.actor.replace()
+            raise OpError("cancelled", "the X server hangs; the batch was given up") from None
+        raise OpError("cancelled", "the batch was cancelled", detail=_partial(batch)) from None
+    return batch.done.result()
+
+
+def _partial(batch: Batch) -> dict[str, Any] | None:
+    return None if batch.done.exception() else batch.done.result()
+
+
+async def _perform(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any]) -> None:
+    """Run the batch in the X thread; never raises."""
+
+    def work(performer: Any) -> dict[str, Any]:
+        from guest_image.agent.x.batch import run_batch
+
+        batch.progress({})
+        return run_batch(performer, actions, batch.cancelled.is_set, batch.progress)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(agent.actor.call(work, None))
+            watching = tasks.create_task(_watch(agent, batch, _longest_s(actions)))
+            result = await running
+            watching.cancel()
+    except* Exception as group:
+        error = group.exceptions[0]
+        if batch_id is not None and isinstance(error, OpError) and error.code == "unavailable":
+            agent.batches.forget(batch_id)
+        if not batch.done.done():
+            batch.done.set_exception(error)
+            batch.done.exception()
+    else:
+        failed = result["failed"]
+        if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
+            agent.batches.forget(batch_id)
+        batch.done.set_result(result)
+
+
+def _longest_s(actions: list[Any]) -> float:
+    """The longest that an action of the batch means to take by itself, in seconds."""
+    times = [each.get("duration_ms") for each in actions if isinstance(each, dict)]
+    return max((time for time in times if isinstance(time, (int, float))), default=0) / 1000
+
+
+async def _watch(agent: Agent, batch: Batch, longest_s: float) -> None:
+    """Give the batch up when the performer has said nothing for too long: the X server hangs."""
+    silence_s = agent.config.x_timeout_s + longest_s
+    while True:
+        await asyncio.sleep(min(1.0, agent.config.x_timeout_s))
+        if batch.progressed_at is not None and time.monotonic() - batch.progressed_at > silence_s:
+            batch.cancelled.set()
+            agent.actor.replace()
+            raise OpError(
+                "deadline",
+                f"the X server has not answered for {silence_s:g} s, at action {batch.index}",
+                hint="the actions before it were done; look at the screen",
+                detail={"index": batch.index},
+            )

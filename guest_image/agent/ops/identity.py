@@ -1,0 +1,148 @@
+"""identity.set, clock.set, guest.info: who and when this machine is.
+
+A restored machine is a twin of its siblings until identity.set is done: this is the first thing a caller waits for,
+so it is a handful of system calls and starts no process.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import os
+import re
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from guest_image.agent.errors import OpError, from_os_error
+from guest_image.agent.registry import boolean, integer, op, string
+
+if TYPE_CHECKING:
+    from guest_image.agent.call import Call
+    from guest_image.agent.config import AgentConfig
+
+RNDADDENTROPY = 0x40085203
+RNDRESEEDCRNG = 0x5207
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})", re.IGNORECASE)
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@op(
+    "identity.set",
+    generation=integer(),
+    wall_ns=integer(minimum=0),
+    entropy_b64=string(),
+    hostname=string(),
+    machine_id=string(),
+    thaw=boolean(False),
+)
+async def identity_set(
+    call: Call,
+    *,
+    generation: int,
+    wall_ns: int,
+    entropy_b64: str,
+    hostname: str,
+    machine_id: str,
+    thaw: bool,
+) -> dict[str, Any]:
+    """Give the machine its own random numbers, time, names; then let the user's programs run."""
+    config = call.agent.config
+    try:
+        entropy = base64.b64decode(entropy_b64, validate=True)
+    except binascii.Error as error:
+        raise OpError("invalid", f"entropy_b64 is not base64: {error}") from error
+    if not 32 <= len(entropy) <= 1024:
+        raise OpError("invalid", f"entropy of {len(entropy)} bytes; 32 to 1024 are allowed")
+    if not _HOSTNAME.fullmatch(hostname):
+        raise OpError("invalid", f"hostname {hostname!r:.80}", hint="letters, digits and dashes, at most 63")
+    if not _MACHINE_ID.fullmatch(machine_id):
+        raise OpError("invalid", f"machine_id {machine_id!r:.80}", hint="32 lower-case hex digits")
+    try:
+        _stir(config.random_device, entropy)
+        _set_clock(config, wall_ns)
+        _name(config, hostname, machine_id)
+    except OSError as error:
+        raise from_os_error(error, "cannot set the identity") from error
+    call.agent.generation = generation
+    if thaw:
+        call.agent.cgroups.thaw()
+    return {}
+
+
+@op("clock.set", wall_ns=integer(minimum=0))
+async def clock_set(call: Call, *, wall_ns: int) -> dict[str, Any]:
+    """Set the wall clock (nanoseconds since the epoch)."""
+    try:
+        _set_clock(call.agent.config, wall_ns)
+    except OSError as error:
+        raise from_os_error(error, f"cannot set the clock to {wall_ns}") from error
+    return {}
+
+
+@op("guest.info")
+async def guest_info(call: Call) -> dict[str, Any]:
+    """Versions, uptime, and the session's process (0: not up)."""
+    from guest_image.agent import digest
+    from guest_image.agent.state_page import LAYOUT_BYTES, PID_OFFSET
+
+    pid = 0
+    with suppress(OpError):
+        pid = int.from_bytes(call.agent.pages.state()[PID_OFFSET:LAYOUT_BYTES], "little")
+    system = os.uname()
+    return {
+        "agent": digest.build(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "kernel": system.release,
+        "hostname": system.nodename,
+        "uptime_ms": int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000),
+        "generation": call.agent.generation,
+        "session_pid": pid,
+    }
+
+
+def _stir(device: str, entropy: bytes) -> None:
+    """Credit the entropy and reseed at once, so that the next random number is this machine's own (random(4))."""
+    fd = os.open(device, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        pool = struct.pack(f"@ii{len(entropy)}s", len(entropy) * 8, len(entropy), entropy)
+        fcntl.ioctl(fd, RNDADDENTROPY, pool)
+        fcntl.ioctl(fd, RNDRESEEDCRNG, 0)
+    finally:
+        os.close(fd)
+
+
+def _set_clock(config: AgentConfig, wall_ns: int) -> None:
+    if config.set_clock:
+        time.clock_settime_ns(time.CLOCK_REALTIME, wall_ns)
+
+
+def _name(config: AgentConfig, hostname: str, machine_id: str) -> None:
+    if config.set_hostname:
+        socket.sethostname(hostname)
+    _replace(f"{config.etc_dir}/hostname", f"{hostname}\n")
+    _replace(f"{config.etc_dir}/machine-id", f"{machine_id}\n", 0o444)
+    if os.path.isfile(config.dbus_machine_id) and not os.path.islink(config.dbus_machine_id):
+        _replace(config.dbus_machine_id, f"{machine_id}\n")
+    hosts = f"{config.etc_dir}/hosts"
+    try:
+        with open(hosts, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line for line in file.read().splitlines() if line.split()[:1] != ["127.0.1.1"]]
+    except FileNotFoundError:
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost"]
+    _replace(hosts, "\n".join([*lines, f"127.0.1.1\t{hostname}", ""]))
+
+
+def _replace(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a small file whole: a crash in between leaves the old one."""
+    aside = f"{path}.new"
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(fd, text.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(fd)
+    os.replace(aside, path)

@@ -1,0 +1,141 @@
+"""One thread for one X connection, and a way out when X hangs.
+
+The event loop never calls X itself. A job that is overdue is given up: its caller gets an error, its thread is
+left to die with its connection, and the next job gets a new thread and a new connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from guest_image.agent.errors import OpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+class _Job:
+    """A call waiting for its turn, or having it."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[Any] = self.loop.create_future()
+        self.begun = False
+        self.dropped = False
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """Hand the outcome to the loop (from the worker's thread)."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._settle, result, error)
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(error)
+            self.done.exception()
+
+
+class XWorker:
+    """Runs functions of one X connection one after another; `connect` makes the connection, in the thread.
+
+    OpErrors, and errors like them (with `code` and `message`), leave the connection as it is; after any other it
+    is made anew.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], Any]) -> None:
+        self._name = name
+        self._connect = connect
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._turn = 0
+        self._running = False
+        self._connection: Any = None
+
+    async def call(self, work: Callable[[Any], _T], timeout_s: float | None) -> _T:
+        """`work(connection)` in the thread: its result or error.
+
+        OpError "deadline" if it is not done in `timeout_s`. A caller that is cancelled leaves the job running.
+        """
+        job = _Job(work)
+        self._jobs.put(job)
+        if not self._running:
+            self._start()
+        await asyncio.wait([job.done], timeout=timeout_s)
+        if not job.done.done():
+            job.dropped = True
+            if job.begun:
+                self.replace()
+            raise OpError("deadline", f"the X server did not answer within {timeout_s} s")
+        result: _T = job.done.result()
+        return result
+
+    def replace(self) -> None:
+        """Leave the present thread and its connection to themselves; a new thread takes what is waiting."""
+        self._running = False
+        self._turn += 1
+        connection, self._connection = self._connection, None
+        _cut(connection)
+        if not self._jobs.empty():
+            self._start()
+
+    def _start(self) -> None:
+        self._running = True
+        threading.Thread(target=self._work, args=(self._turn,), name=self._name, daemon=True).start()
+
+    def _work(self, turn: int) -> None:
+        connection = None
+        while turn == self._turn:
+            job = self._jobs.get()
+            if turn != self._turn:
+                self._jobs.put(job)
+                return
+            if job.dropped:
+                continue
+            job.begun = True
+            try:
+                if connection is None:
+                    connection = self._connect()
+                    if turn == self._turn:
+                        self._connection = connection
+                job.finish(job.work(connection), None)
+            except BaseException as error:
+                answer = _as_answer(error)
+                if not isinstance(answer, OpError) or answer.code == "unavailable":
+                    _cut(connection)
+                    connection = None
+                job.finish(None, answer)
+
+
+def _as_answer(error: BaseException) -> BaseException:
+    """What the caller gets: an OpError wherever one can be made of it."""
+    if isinstance(error, OpError):
+        return error
+    code, message = getattr(error, "code", None), getattr(error, "message", None)
+    if isinstance(code, str) and isinstance(message, str):
+        code = "unavailable" if code == "no_display" else code.replace("_", "-")
+        return OpError(code, message, hint=getattr(error, "hint", None))
+    if isinstance(error, OSError) or type(error).__module__.startswith("Xlib."):
+        hint = "the desktop session may be starting again"
+        return OpError("unavailable", f"the X server is not there: {type(error).__name__}: {error}", hint=hint)
+    return error
+
+
+def _cut(connection: Any) -> None:
+    """Cut a connection, so that a thread that hangs on it gets an error."""
+    for path in ("display.socket", "display.display.socket", "_connection.display.display.socket"):
+        found = connection
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, socket.socket):
+            with suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
