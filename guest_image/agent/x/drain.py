@@ -2,7 +2,7 @@
 
 Two proofs. A window that speaks _NET_WM_PING (GTK, Qt, Chromium, ...) is sent one: applications handle their events in
 order, so its answer comes after the keys. For others (xterm) the kernel is asked: nothing unread in the application's
-X socket while its main thread sleeps, twice with an X round trip in between. See EWMH 1.5, _NET_WM_PING.
+X socket while its main thread waits for events, three times with X round trips in between. See EWMH 1.5, _NET_WM_PING.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Drain:
     def _idle(self, target: _Target) -> bool:
         if not self._alive(target):
             return True
-        return target.pid is not None and all(self._once_idle(target.pid) for _ in range(2))
+        return target.pid is not None and all(self._once_idle(target.pid) for _ in range(3))
 
     def _once_idle(self, pid: int) -> bool:
         self._display.sync()

@@ -6,7 +6,6 @@ See the RandR protocol 1.4, "Resizing the screen".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from Xlib import X
@@ -16,15 +15,13 @@ from Xlib.ext import randr
 _DPI = 96
 
 
-@dataclass(frozen=True, slots=True)
 class ScreenSizeError(Exception):
     """The screen cannot have this size; `message` says why, `hint` what is allowed."""
 
-    message: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.message} ({self.hint})"
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message} ({hint})")
+        self.message = message
+        self.hint = hint
 
 
 def current_size(display: Any) -> tuple[int, int]:
@@ -45,8 +42,8 @@ def set_screen_size(display: Any, width: int, height: int) -> None:
     limits = root.xrandr_get_screen_size_range()
     if not (limits.min_width <= width <= limits.max_width and limits.min_height <= height <= limits.max_height):
         raise ScreenSizeError(
-            f"a screen of {width}×{height}",
-            f"{limits.min_width}×{limits.min_height} to {limits.max_width}×{limits.max_height}",
+            f"the screen cannot be {width}×{height}",
+            f"from {limits.min_width}×{limits.min_height} to {limits.max_width}×{limits.max_height}",
         )
     before = current_size(display)
     if before == (width, height):
@@ -59,12 +56,14 @@ def set_screen_size(display: Any, width: int, height: int) -> None:
     finally:
         display.ungrab_server()
         display.sync()
+    if current_size(display) != (width, height):
+        raise ScreenSizeError(f"the screen did not become {width}×{height}", "see the session's log")
 
 
 def _resize(display: Any, root: Any, before: tuple[int, int], width: int, height: int) -> None:
     resources = root.xrandr_get_screen_resources()
     output, crtc = resources.outputs[0], resources.crtcs[0]
-    mode, own = _mode(display, root, resources, output, width, height)
+    mode = _mode(display, root, resources, output, width, height)
     _set_screen(root, max(before[0], width), max(before[1], height))
     try:
         _set_crtc(display, root, crtc, mode, [output])
@@ -73,21 +72,20 @@ def _resize(display: Any, root: Any, before: tuple[int, int], width: int, height
         raise
     _set_screen(root, width, height)
     _forget_modes(display, root, output, keep=mode)
-    del own
 
 
-def _mode(display: Any, root: Any, resources: Any, output: int, width: int, height: int) -> tuple[int, bool]:
+def _mode(display: Any, root: Any, resources: Any, output: int, width: int, height: int) -> int:
     offered = set(display.xrandr_get_output_info(output, resources.config_timestamp).modes)
     for mode in resources.modes:
         if (mode.width, mode.height) == (width, height):
             if mode.id not in offered:
                 display.xrandr_add_output_mode(output, mode.id)
-            return int(mode.id), False
+            return int(mode.id)
     name = f"{width}x{height}"
     timing = (0, width, height, width * height * 60, width, width, width, 0, height, height, height, len(name), 0)
     mode_id = int(root.xrandr_create_mode(timing, name).mode)
     display.xrandr_add_output_mode(output, mode_id)
-    return mode_id, True
+    return mode_id
 
 
 def _set_screen(root: Any, width: int, height: int) -> None:

@@ -7,26 +7,34 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import platform
 import socket
 import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 _PIDFD_GETFD = 438  # the same number on every architecture
+_X86_64_WAITS = {7, 23, 232, 270, 271, 281, 441}  # poll, select, epoll_wait, pselect6, ppoll, epoll_pwait(2)
+_GENERIC_WAITS = {22, 72, 73, 441}  # epoll_pwait, pselect6, ppoll, epoll_pwait2
+_EVENT_WAITS = _X86_64_WAITS if platform.machine() == "x86_64" else _GENERIC_WAITS
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def has_read_everything(pid: int) -> bool | None:
-    """Whether the process sleeps with nothing unread in its X sockets; None if it cannot be told, or is gone."""
+    """Whether the process waits for events with nothing unread in its X sockets; None if it cannot be told, or is gone."""
     try:
-        sleeps = _main_thread_sleeps(pid)
+        waits = _waits_for_events(pid)
         unread = sum(_unread_bytes(sock) for sock in _x_sockets(pid))
     except OSError:
         return None
-    return sleeps and unread == 0
+    return waits and unread == 0
 
 
-def _main_thread_sleeps(pid: int) -> bool:
+def _waits_for_events(pid: int) -> bool:
+    """Whether the main thread is in poll, select or epoll_wait, and not in some other sleep amid its work."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        call = Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").split()[0]
+        return call.isdigit() and int(call) in _EVENT_WAITS
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     return stat.rpartition(")")[2].split()[0] == "S"
 
