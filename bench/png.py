@@ -6,6 +6,7 @@ give XWD files (xwd -root) to measure others. Libraries that are not installed a
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import statistics
@@ -14,10 +15,13 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from isal import isal_zlib
 from PIL import Image, ImageDraw, ImageFont
 
@@ -28,10 +32,11 @@ from desktop_sandbox.screen.encode import encode  # noqa: E402
 
 WIDTH, HEIGHT = 1280, 800
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "window", "page", "machine", "memory"]
-Encoder = Callable[[np.ndarray], bytes]
+Frame = npt.NDArray[np.uint8]
+Encoder = Callable[[Frame], bytes]
 
 
-def picture(photo: bool) -> np.ndarray:
+def picture(photo: bool) -> Frame:
     """A painted desktop as a BGRX frame, always the same."""
     rng = np.random.default_rng(1)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
@@ -57,7 +62,7 @@ def picture(photo: bool) -> np.ndarray:
     return frame
 
 
-def xwd(path: Path) -> np.ndarray:
+def xwd(path: Path) -> Frame:
     """A frame from an XWD file of 32 bits a pixel."""
     data = path.read_bytes()
     words = np.frombuffer(data, ">u4", 25).astype(int)
@@ -66,7 +71,7 @@ def xwd(path: Path) -> np.ndarray:
     return np.ascontiguousarray(rows[:, : 4 * words[4]].reshape(words[5], words[4], 4))
 
 
-def filtered(frame: np.ndarray, kind: str) -> np.ndarray:
+def filtered(frame: Frame, kind: str) -> Frame:
     """PNG rows with filter none, sub or up."""
     height, width, _ = frame.shape
     rows = cv2.cvtColor(frame, cv2.COLOR_BGRA2RGB).reshape(height, 3 * width)
@@ -83,7 +88,7 @@ def filtered(frame: np.ndarray, kind: str) -> np.ndarray:
 def by_pillow(image_format: str, **options: int) -> Encoder:
     """Pillow's encoder, conversion included."""
 
-    def run(frame: np.ndarray) -> bytes:
+    def run(frame: Frame) -> bytes:
         file = io.BytesIO()
         Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGRA2RGB)).save(file, image_format, **options)
         return file.getvalue()
@@ -96,37 +101,39 @@ def by_opencv(extension: str, *options: int) -> Encoder:
     return lambda frame: cv2.imencode(extension, cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR), options)[1].tobytes()
 
 
+def deflate(library: Any, kind: str, level: int, frame: Frame) -> bytes:
+    """What takes the time in a PNG."""
+    data: bytes = library.compress(filtered(frame, kind), level)
+    return data
+
+
+def installed(name: str) -> Any:
+    """A module, or None if it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
 def encoders() -> Iterator[tuple[str, Encoder]]:
     """All that are installed, ours first in each group."""
     yield "png: ours", lambda frame: encode(frame, "png")
     for kind in ("none", "sub", "up"):
         for level in range(4):
-            yield f"png: isal {level} {kind}", lambda f, k=kind, n=level: isal_zlib.compress(filtered(f, k), n)
-        yield f"png: zlib 1 {kind}", lambda f, k=kind: zlib.compress(filtered(f, k), 1)
-    try:
-        from zlib_ng import zlib_ng
-    except ImportError:
-        pass
-    else:
+            yield f"png: isal {level} {kind}", partial(deflate, isal_zlib, kind, level)
+        yield f"png: zlib 1 {kind}", partial(deflate, zlib, kind, 1)
+    if zlib_ng := installed("zlib_ng.zlib_ng"):
         for level in (1, 2):
-            yield f"png: zlib-ng {level} sub", lambda f, n=level: zlib_ng.compress(filtered(f, "sub"), n)
-    try:
-        import fpng_py
-    except ImportError:
-        pass
-    else:
-        convert = lambda f: cv2.cvtColor(f, cv2.COLOR_BGRA2RGB).tobytes()  # noqa: E731
-        yield "png: fpng", lambda f: fpng_py.fpng_encode_image_to_memory(convert(f), f.shape[1], f.shape[0], 3)
+            yield f"png: zlib-ng {level} sub", partial(deflate, zlib_ng, "sub", level)
+    if fpng := installed("fpng_py"):
+        encode_fpng = fpng.fpng_encode_image_to_memory
+        yield "png: fpng", lambda f: encode_fpng(encode(f, "raw"), f.shape[1], f.shape[0], 3)
     yield "png: OpenCV 1 sub", by_opencv(".png", cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, 16)
     yield "png: Pillow 1", by_pillow("png", compress_level=1)
     yield "png: Pillow", by_pillow("png")
     yield "jpeg: ours (OpenCV)", lambda frame: encode(frame, "jpeg", 80)
     yield "jpeg: Pillow", by_pillow("jpeg", quality=80)
-    try:
-        import simplejpeg
-    except ImportError:
-        pass
-    else:
+    if simplejpeg := installed("simplejpeg"):
         yield "jpeg: simplejpeg", lambda f: simplejpeg.encode_jpeg(f, 80, "BGRX", "420", True)
     yield "webp: ours (Pillow 0)", lambda frame: encode(frame, "webp", 80)
     yield "webp: Pillow 2", by_pillow("webp", quality=80, method=2)
@@ -134,7 +141,7 @@ def encoders() -> Iterator[tuple[str, Encoder]]:
     yield "raw: ours", lambda frame: encode(frame, "raw")
 
 
-def measure(run: Encoder, frame: np.ndarray) -> tuple[float, int]:
+def measure(run: Encoder, frame: Frame) -> tuple[float, int]:
     """Median milliseconds and bytes; slow ones get fewer turns."""
     times: list[float] = []
     size = len(run(frame))
@@ -145,7 +152,7 @@ def measure(run: Encoder, frame: np.ndarray) -> tuple[float, int]:
     return statistics.median(times), size
 
 
-def overlap(frame: np.ndarray, image_format: str, turns: int = 40) -> float:
+def overlap(frame: Frame, image_format: str, turns: int = 40) -> float:
     """How many times as fast two threads are as one: 2 on two free cores if the GIL is not in the way."""
 
     def work() -> None:
