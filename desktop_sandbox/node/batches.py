@@ -1,0 +1,90 @@
+"""How a batch of actions is carried out: cut into parts for the guest and pictures for the host. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actions.model import Action, CursorPosition, Drag, Hold, Key, Scroll, Type, Wait
+from actions.model import Screenshot as ScreenshotAction
+from desktop_sandbox.node.interface import ScreenshotSpec
+
+_BASE_S = 30.0
+_SLOWEST_CHARACTERS_PER_S = 4.0
+_KEY_S = 0.25
+
+
+@dataclass(frozen=True)
+class GuestPart:
+    """Actions in a row that the guest does; `first` is the index of the first in the whole batch."""
+
+    first: int
+    actions: Sequence[Action]
+
+
+@dataclass(frozen=True)
+class PicturePart:
+    """A screenshot action, which the host does itself."""
+
+    first: int
+    spec: ScreenshotSpec
+
+
+def cut(actions: Sequence[Action]) -> Iterator[GuestPart | PicturePart]:
+    """The batch in order, as parts."""
+    run: list[Action] = []
+    first = 0
+    for index, action in enumerate(actions):
+        if isinstance(action, ScreenshotAction):
+            if run:
+                yield GuestPart(first, tuple(run))
+                run = []
+            yield PicturePart(index, picture_spec(action))
+            first = index + 1
+        else:
+            if not run:
+                first = index
+            run.append(action)
+    if run:
+        yield GuestPart(first, tuple(run))
+
+
+def picture_spec(action: ScreenshotAction) -> ScreenshotSpec:
+    """What a screenshot action asks for."""
+    return ScreenshotSpec(
+        format=action.format,
+        quality=action.quality,
+        scale=action.scale,
+        region=action.region,
+        cursor=action.cursor,
+        stable_ms=action.stable_ms or None,
+    )
+
+
+def patience_s(actions: Sequence[Action]) -> float:
+    """How long a batch may take before it counts as stuck: long text and declared waits do not run into it."""
+    return _BASE_S + sum(_declared_s(action) for action in actions)
+
+
+def _declared_s(action: Action) -> float:
+    match action:
+        case Type():
+            return len(action.text) * (1 / _SLOWEST_CHARACTERS_PER_S + action.delay_ms / 1000)
+        case Wait() | Hold():
+            return action.duration_ms / 1000
+        case Drag():
+            return (action.duration_ms or 0) / 1000 + 0.1 * len(action.path)
+        case Key():
+            return action.repeat * _KEY_S
+        case Scroll():
+            return (abs(action.dx) + abs(action.dy)) * _KEY_S
+        case CursorPosition():
+            return 0.0
+        case _:
+            return 1.0
+
+
+def failure(first: int, failed: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's failure, told in terms of the whole batch."""
+    return {**failed, "index": first + int(failed.get("index", 0))}

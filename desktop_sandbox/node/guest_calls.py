@@ -1,0 +1,155 @@
+"""What callers do with a running sandbox: act, look, run commands, move files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from actions.model import Action
+from desktop_sandbox.microvm.channel import AgentChannel
+from desktop_sandbox.microvm.guest import Guest
+from desktop_sandbox.node.interface import (
+    BatchResult,
+    CommandExit,
+    CommandOutput,
+    CommandSpec,
+    FileInfo,
+    SandboxInfo,
+    Screenshot,
+    ScreenshotSpec,
+)
+from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.store import Store
+
+_STREAMS = {1: "stdout", 2: "stderr"}
+# what the guest may take beyond the caller's own timeout to end a command and say so
+_GRACE_S = 10.0
+
+
+class GuestCalls(ABC):
+    """The part of a node that needs a live sandbox and nothing else of the node."""
+
+    store: Store
+
+    @abstractmethod
+    async def live(self, sandbox_id: str) -> LiveSandbox:
+        """The running sandbox, or an error that says what became of it."""
+
+    @abstractmethod
+    async def get(self, sandbox_id: str) -> SandboxInfo:
+        """What is known of a sandbox."""
+
+    async def act(
+        self,
+        sandbox_id: str,
+        actions: Sequence[Action],
+        *,
+        batch_id: str,
+        screenshot: ScreenshotSpec | None = None,
+        timeout_s: float | None = None,
+    ) -> BatchResult:
+        """Run a batch in order, halting at the first failure."""
+        return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s)
+
+    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
+        """The screen as it is now (or once it is stable)."""
+        return await (await self.live(sandbox_id)).screenshot(spec)
+
+    async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
+        """Change the screen's size, live."""
+        live = await self.live(sandbox_id)
+        await live.set_size(width, height)
+        return (await self.store.set_resolution(sandbox_id, width, height)).info()
+
+    async def run_command(self, sandbox_id: str, spec: CommandSpec) -> AsyncIterator[CommandOutput | CommandExit]:
+        """Run a command; output as it comes, CommandExit last. Closing the iterator kills it."""
+        channel = (await (await self.live(sandbox_id)).guest()).channel
+        params: dict[str, Any] = {
+            "command": spec.command if isinstance(spec.command, str) else list(spec.command),
+            "user": spec.user,
+            "cwd": spec.cwd,
+            "env": dict(spec.env),
+            "stdin": spec.stdin is not None,
+            "timeout_ms": None if spec.timeout_s is None else int(spec.timeout_s * 1000),
+        }
+        patience = None if spec.timeout_s is None else spec.timeout_s + _GRACE_S
+        stdin = _once(spec.stdin) if spec.stdin is not None else None
+        async with channel.stream("command.run", params, timeout_s=patience, upload=stdin) as stream:
+            async for number, data in stream:
+                yield CommandOutput(_STREAMS[number], data)
+            answer = await stream.result()
+        yield CommandExit(int(answer["exit_code"]), answer["signal"], bool(answer["timed_out"]))
+
+    async def launch(self, sandbox_id: str, argv: Sequence[str] | str, uri: str | None = None) -> int:
+        """Start an app detached; its pid."""
+        guest = await (await self.live(sandbox_id)).guest()
+        return await guest.launch(argv, uri)
+
+    async def open(self, sandbox_id: str, target: str) -> None:
+        """Open a file or an address with the desktop's default app."""
+        guest = await (await self.live(sandbox_id)).guest()
+        await guest.channel.request("app.launch", {"uri": target}, timeout_s=60)
+
+    async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
+        """Windows, bottom to top."""
+        found: list[dict[str, Any]] = await self._ask(sandbox_id, "windows.list", {})
+        return found
+
+    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+        """A file's content in chunks."""
+        channel = (await (await self.live(sandbox_id)).guest()).channel
+        async with channel.stream("file.read", {"path": path, "user": user}, timeout_s=None) as stream:
+            async for _, data in stream:
+                yield data
+            await stream.result()
+
+    async def write_file(
+        self, sandbox_id: str, path: str, data: AsyncIterator[bytes], *, user: str = "user", mode: int | None = None
+    ) -> FileInfo:
+        """Write a file whole."""
+        channel = (await (await self.live(sandbox_id)).guest()).channel
+        await channel.request("file.write", {"path": path, "user": user, "mode": mode}, timeout_s=None, upload=data)
+        return await self.stat_file(sandbox_id, path, user=user)
+
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+        """Entries below a folder."""
+        answer = await self._ask(sandbox_id, "file.list", {"path": path, "depth": depth, "user": user})
+        return [_file(entry) for entry in answer["entries"]]
+
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+        """One entry."""
+        return _file(await self._ask(sandbox_id, "file.stat", {"path": path, "user": user}))
+
+    async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+        """Make a folder and those above it."""
+        await self._ask(sandbox_id, "file.mkdir", {"path": path, "user": user})
+        return await self.stat_file(sandbox_id, path, user=user)
+
+    async def remove_file(self, sandbox_id: str, path: str, *, recursive: bool = False, user: str = "user") -> None:
+        """Remove a file or folder."""
+        await self._ask(sandbox_id, "file.remove", {"path": path, "recursive": recursive, "user": user})
+
+    async def rename_file(self, sandbox_id: str, source: str, target: str, *, user: str = "user") -> None:
+        """Move a file or folder."""
+        await self._ask(sandbox_id, "file.rename", {"source": source, "target": target, "user": user})
+
+    async def _ask(self, sandbox_id: str, op: str, params: dict[str, Any], timeout_s: float = 30.0) -> Any:
+        guest: Guest = await (await self.live(sandbox_id)).guest()
+        channel: AgentChannel = guest.channel
+        return await channel.request(op, params, timeout_s=timeout_s)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    if data:
+        yield data
+
+
+def _file(entry: dict[str, Any]) -> FileInfo:
+    return FileInfo(
+        path=str(entry["path"]),
+        type=str(entry["type"]),
+        size_bytes=int(entry["size"]),
+        mode=int(entry["mode"]),
+        modified_at=int(entry["modified_ns"]) / 1e9,
+    )
