@@ -1,0 +1,302 @@
+"""The server's side of a guest agent: requests, streams and events over three sockets.
+
+The guest is hostile by assumption. Whatever it sends, the worst that happens is a ChannelError for those who wait on
+this one channel; memory stays bounded by windows and caps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import OrderedDict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from desktop_sandbox.errors import ChannelError, DeadlineError, InvalidRequestError
+from desktop_sandbox.microvm.channel_exchange import Exchange, guest_error
+from desktop_sandbox.microvm.channel_port import ChannelPort
+from guest_image.agent.protocol import (
+    OUTPUT_STREAMS,
+    Frame,
+    Kind,
+    ProtocolError,
+    encode,
+    encode_json,
+    load_json,
+    load_object,
+    parse_credit,
+    parse_data,
+    parse_end,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+    from os import PathLike
+
+    OnData = Callable[[int, bytes], Awaitable[None] | None]
+    OnEvent = Callable[[dict[str, Any]], None]
+    OnClosed = Callable[[ChannelError], None]
+
+_log = logging.getLogger(__name__)
+_LEFT = 4096
+_MAX_BACKLOG_BYTES = 8 << 20
+_EVENT_BURST, _EVENTS_A_SECOND = 500.0, 100.0
+
+
+class AgentChannel:
+    """An open channel. `on_event` gets the guest's events, `on_closed` the error when the channel breaks by itself."""
+
+    def __init__(self, on_event: OnEvent | None = None, on_closed: OnClosed | None = None) -> None:
+        self.on_event = on_event
+        self.on_closed = on_closed
+        self.error: ChannelError | None = None
+        self._loop = asyncio.get_running_loop()
+        self._control = ChannelPort("control", self)
+        self._bulk = ChannelPort("bulk", self)
+        self._input = ChannelPort("input", self)
+        self._next = 0
+        self._exchanges: dict[int, tuple[ChannelPort, Exchange]] = {}
+        self._left: OrderedDict[int, None] = OrderedDict()
+        self._events_left = _EVENT_BURST
+        self._event_at = self._loop.time()
+
+    @classmethod
+    async def connect(
+        cls,
+        control: str | PathLike[str],
+        bulk: str | PathLike[str],
+        input: str | PathLike[str],
+        *,
+        timeout_s: float = 10.0,
+        on_event: OnEvent | None = None,
+        on_closed: OnClosed | None = None,
+    ) -> AgentChannel:
+        """Connect to the sockets at these paths and shake hands with the agent behind them.
+
+        ChannelError if that is not done within `timeout_s`; then nothing is left open.
+        """
+        channel = cls(on_event, None)
+        paths = ((channel._control, control), (channel._bulk, bulk), (channel._input, input))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for port, path in paths:
+                    tasks.create_task(port.connect(path, timeout_s))
+        except BaseExceptionGroup as group:
+            await channel.aclose()
+            raise _first_leaf(group) from None
+        except BaseException:
+            await channel.aclose()
+            raise
+        if channel.error is not None:
+            raise channel.error
+        channel.on_closed = on_closed
+        return channel
+
+    def __repr__(self) -> str:
+        state = f"closed: {self.error}" if self.error else f"{len(self._exchanges)} requests"
+        return f"<AgentChannel {state}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the channel is of no use any more; `error` says why."""
+        return self.error is not None
+
+    @property
+    def agent_build(self) -> str:
+        """The digest by which the guest's agent named itself. As trustworthy as the guest."""
+        return self._control.agent_build
+
+    async def aclose(self) -> None:
+        """Close; whoever waits gets a ChannelError. May be called again."""
+        self.on_closed = None
+        self._break(ChannelError("the channel to the guest agent was closed"))
+        for port in (self._control, self._bulk, self._input):
+            await port.close()
+
+    async def request(
+        self,
+        op: str,
+        params: dict[str, Any] | None = None,
+        *,
+        timeout_s: float | None = 30.0,
+        stdin: AsyncIterable[bytes] | None = None,
+        on_data: OnData | None = None,
+        port: str = "control",
+    ) -> Any:
+        """Ask the guest and return its answer, a JSON value that the caller still has to check.
+
+        `stdin` is sent as input, `on_data(stream, bytes)` gets the output (it may be a coroutine function; while it
+        runs, the guest is slowed down). Raises NotFoundError, InvalidRequestError, ConflictError, DeadlineError,
+        GuestError as the guest reports, DeadlineError when it does not answer in time, ChannelError when the channel
+        breaks.
+        """
+        async with self.stream(op, params, timeout_s=timeout_s, stdin=stdin, port=port) as exchange:
+            if on_data is not None:
+                async for stream, data in exchange:
+                    told = on_data(stream, data)
+                    if inspect.isawaitable(told):
+                        await told
+            return await exchange.result()
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        op: str,
+        params: dict[str, Any] | None = None,
+        *,
+        timeout_s: float | None = 30.0,
+        stdin: AsyncIterable[bytes] | None = None,
+        port: str = "control",
+    ) -> AsyncIterator[Exchange]:
+        """Ask the guest: an Exchange to iterate over and take the result from. Leaving early cancels the request.
+
+        The guest is told `timeout_s`, so that it can say what was done by then; a guest that does not is given up a
+        moment later.
+        """
+        exchange = self._ask(op, params or {}, timeout_s, port, takes_input=stdin is not None)
+        try:
+            if stdin is None:
+                yield exchange
+            else:
+                async with asyncio.TaskGroup() as tasks:
+                    upload = tasks.create_task(exchange.upload(stdin))
+                    yield exchange
+                    upload.cancel()
+        except BaseExceptionGroup as group:
+            raise _first_leaf(group) from None
+        finally:
+            self.cancel(exchange)
+            self._forget(exchange)
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Ask the guest to stop; its answer, with what was done, still comes to `exchange`. Nothing if it is done."""
+        held = self._exchanges.get(exchange.id)
+        if held is not None:
+            held[0].send(encode(Kind.CANCEL, exchange.id))
+
+    # from the ports
+
+    def frame_received(self, port: ChannelPort, frame: Frame) -> None:
+        """A frame came. ProtocolError for whatever a well-behaved agent would not send."""
+        kind, request, payload = frame
+        if kind is Kind.EVENT and port is self._control and request == 0:
+            self._event(load_object(payload))
+            return
+        held = self._exchanges.get(request)
+        if held is None:
+            if request not in self._left:
+                raise ProtocolError(f"{kind.name} for request {request}, which nobody asked")
+            return
+        asked_on, exchange = held
+        if kind in (Kind.REPLY, Kind.ERROR) and port is asked_on:
+            if kind is Kind.REPLY:
+                exchange.reply(load_json(payload))
+            else:
+                exchange.fail(guest_error(load_object(payload)))
+        elif kind is Kind.DATA and port is self._bulk:
+            exchange.data(*parse_data(payload))
+        elif kind is Kind.END and port is self._bulk:
+            exchange.end(parse_end(payload))
+        elif kind is Kind.CREDIT and port is self._bulk:
+            exchange.grant(*parse_credit(payload))
+        else:
+            raise ProtocolError(f"unexpected {kind.name} on the {port.name} port")
+
+    def port_failed(self, port: ChannelPort, error: ChannelError) -> None:
+        """One port is gone: so is the channel."""
+        if self.error is None:
+            _log.warning("x agent channel: %s", error.message)
+            self._break(error)
+
+    # inside
+
+    def _ask(
+        self, op: str, params: dict[str, Any], timeout_s: float | None, port_name: str, *, takes_input: bool
+    ) -> Exchange:
+        if self.error is not None:
+            raise ChannelError(self.error.message, hint=self.error.hint)
+        port = self._input if port_name == "input" else self._control
+        if port.backlog_bytes > _MAX_BACKLOG_BYTES:
+            raise ChannelError("the guest agent does not read what it is asked", hint="its desktop may be stopped")
+        self._next = self._next % 0xFFFF_FFFF + 1
+        request = self._next
+        timeout_ms = None if timeout_s is None else max(1, int(timeout_s * 1000))
+        asked = {"op": op, "params": params, "timeout_ms": timeout_ms}
+        try:
+            frame = encode_json(Kind.REQUEST, request, asked)
+        except ProtocolError as error:
+            raise InvalidRequestError(f"{op} cannot be asked: {error}", hint="send less at once") from error
+        exchange = Exchange(request, op, self._bulk, OUTPUT_STREAMS.get(op, ()), self._done)
+        if takes_input:
+            exchange.expect_input()
+            exchange.has_streams = True
+        if timeout_s is not None:
+            grace_s = min(0.5, timeout_s / 4)
+            exchange.timer = self._loop.call_later(timeout_s + grace_s, self._expire, exchange, timeout_s)
+        self._exchanges[request] = (port, exchange)
+        port.send(frame)
+        return exchange
+
+    def _expire(self, exchange: Exchange, timeout_s: float) -> None:
+        self.cancel(exchange)
+        self._leave(exchange.id)
+        exchange.fail(
+            DeadlineError(
+                f"the desktop did not answer {exchange.op} within {timeout_s:g} s",
+                hint="it may be busy or hang; ask again with a longer timeout",
+            )
+        )
+
+    def _done(self, exchange: Exchange) -> None:
+        """An exchange is over: late frames of its streams are still welcome, others are not."""
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        if self._exchanges.pop(exchange.id, None) is not None and exchange.has_streams:
+            self._leave(exchange.id)
+
+    def _forget(self, exchange: Exchange) -> None:
+        """Its caller has gone: whatever still comes is ignored."""
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        if self._exchanges.pop(exchange.id, None) is not None:
+            self._leave(exchange.id)
+
+    def _leave(self, request: int) -> None:
+        self._left[request] = None
+        while len(self._left) > _LEFT:
+            self._left.popitem(last=False)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        now = self._loop.time()
+        refill = (now - self._event_at) * _EVENTS_A_SECOND
+        self._events_left = min(_EVENT_BURST, self._events_left + refill) - 1
+        self._event_at = now
+        if self._events_left < 0:
+            raise ProtocolError(f"more than {_EVENTS_A_SECOND:g} events a second")
+        if not isinstance(event.get("event"), str):
+            raise ProtocolError("EVENT without a name")
+        if self.on_event is not None:
+            try:
+                self.on_event(event)
+            except Exception:
+                _log.exception("x agent channel: an event could not be handled")
+
+    def _break(self, error: ChannelError) -> None:
+        if self.error is not None:
+            return
+        self.error = error
+        for _, exchange in list(self._exchanges.values()):
+            exchange.fail(ChannelError(error.message, hint=error.hint, op=exchange.op))
+        for port in (self._control, self._bulk, self._input):
+            port.abort()
+        if self.on_closed is not None:
+            self.on_closed(error)
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What really went wrong in a task group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
