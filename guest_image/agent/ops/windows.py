@@ -17,7 +17,7 @@ async def list_windows(agent: Agent) -> list[dict[str, Any]]:
     def work(display: Any) -> list[dict[str, Any]]:
         from guest_image.agent.x import windows
 
-        return list(windows.list_windows(display))
+        return [window.to_wire() for window in windows.list_windows(display)]
 
     return await agent.viewer.call(work, agent.config.x_timeout_s)
 
