@@ -1,1 +1,1 @@
-"""The Python SDK: the asynchronous client is the source, the synchronous one is generated."""
+"""The SDK. `_async` is the source, `_sync` is generated from it (see `generate`)."""

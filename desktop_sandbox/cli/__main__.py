@@ -1,0 +1,5 @@
+"""`python -m desktop_sandbox.cli`."""
+
+from desktop_sandbox.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""`desktop-sandbox serve`: node, API and uvicorn together, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+import uvloop
+
+from desktop_sandbox.api.app import create_app
+from desktop_sandbox.api.server import Server, address_of, listen
+from desktop_sandbox.config import server_config
+from desktop_sandbox.errors import ConfigurationError, DesktopSandboxError
+from desktop_sandbox.node.interface import SandboxState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from desktop_sandbox.config import ServerConfig
+
+ALIVE = (SandboxState.CREATING, SandboxState.RUNNING, SandboxState.PAUSED)
+
+
+def run(bind: str | None, *, kill_on_exit: bool, log_level: str) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise typer.BadParameter(f"unknown log level {log_level!r}; choose debug, info, warning or error")
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
+    config = server_config(bind=bind)
+    with locked(config):
+        uvloop.run(serve(config, kill_on_exit=kill_on_exit))
+
+
+async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
+    """Start the node, serve, and end both in order."""
+    bound = listen(config)
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    assert main is not None
+    server: Server | None = None
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        if server is None or asked > 1:
+            main.cancel()
+        else:
+            say("stopping; press Ctrl-C again to leave at once")
+            server.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        node = await import_module("desktop_sandbox.node.local").LocalNode.start(config)
+        try:
+            server = Server(create_app(node, config), config)
+            ready = asyncio.Event()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(server.serve_on(bound, ready))
+                await ready.wait()
+                if server.started:
+                    greet(config, address_of(bound))
+            await part(node, kill_on_exit=kill_on_exit)
+        finally:
+            await node.aclose()
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+        say("stopped")
+    finally:
+        bound.close()
+
+
+def greet(config: ServerConfig, url: str) -> None:
+    """Say where the server is, and how to use it."""
+    key = "DESKTOP_SANDBOX_API_KEY" if os.environ.get("DESKTOP_SANDBOX_API_KEY") else str(config.key_path)
+    say(
+        f"serving on {url}\n"
+        f"API key: {key}\n"
+        "try it:  desktop-sandbox create desktop, or in Python:\n"
+        "             from desktop_sandbox import Sandbox\n"
+        "             with Sandbox.create() as desktop:\n"
+        '                 open("screen.png", "wb").write(desktop.screenshot())\n'
+        "Ctrl-C ends the server"
+    )
+
+
+async def part(node: Any, *, kill_on_exit: bool) -> None:
+    """Say what becomes of the desktops, or end them."""
+    alive: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await node.list(states=ALIVE, limit=1000, cursor=cursor)
+        alive += [info.id for info in page.sandboxes]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if not alive:
+        say("stopped; no desktops are running")
+    elif kill_on_exit:
+        for sandbox_id in alive:
+            with contextlib.suppress(DesktopSandboxError):
+                await node.kill(sandbox_id)
+        say(f"stopped; {len(alive)} desktops ended")
+    else:
+        say(
+            f"stopped; {len(alive)} desktops keep running, and the next serve finds them again"
+            ' (to end them too: "desktop-sandbox serve --kill-on-exit")'
+        )
+
+
+@contextlib.contextmanager
+def locked(config: ServerConfig) -> Iterator[None]:
+    """Hold HOME for this server; ConfigurationError if another one has it. The lock ends with the process."""
+    path = config.home / "serve.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise ConfigurationError(
+                f"another server (process {file.read().strip() or '?'}) uses {config.home}",
+                hint="end it first, or set DESKTOP_SANDBOX_HOME to another folder",
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""The asynchronous SDK: the source from which the synchronous one is generated."""

@@ -1,0 +1,267 @@
+"""Acting on a desktop and looking at it: the part of a sandbox that a person would do with hands and eyes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from desktop_sandbox import errors
+from desktop_sandbox.sdk import runtime
+from desktop_sandbox.sdk.models import ActResult, Screenshot, Window, parse_batch, parse_picture, parse_window
+from desktop_sandbox.sdk.requests import (
+    Button,
+    Direction,
+    ImageFormat,
+    Point,
+    Region,
+    at,
+    held,
+    screenshot_query,
+    scrolled,
+    text_chunks,
+)
+
+if TYPE_CHECKING:
+    from desktop_sandbox.sdk._async.connection import AsyncConnection
+
+ACT_TIMEOUT_S = 600.0
+
+
+class AsyncDesktop:
+    """Pointer, keyboard, screen and windows. Coordinates are screen pixels from the top left corner."""
+
+    _connection: AsyncConnection
+    _path: str
+
+    async def act(
+        self,
+        actions: Sequence[Mapping[str, Any]],
+        *,
+        screenshot: bool | Mapping[str, Any] = False,
+        timeout: float | None = None,
+    ) -> ActResult:
+        """Run actions in order, for example `{"type": "click", "x": 4, "y": 5}`.
+
+        `screenshot` returns the settled screen at the end (a mapping gives format, quality, scale, region, cursor,
+        stable, deadline). Raises InvalidActionError before anything is done, and ActionFailedError at the first
+        action that fails: its `evidence` has `index`, and the `results` of those before it.
+        """
+        body: dict[str, Any] = {"actions": list(actions)}
+        if screenshot is not False:
+            body["screenshot"] = screenshot if screenshot is True else dict(screenshot)
+        if timeout is not None:
+            body["timeout"] = timeout
+        wait = ACT_TIMEOUT_S if timeout is None else timeout + 30
+        try:
+            answer = await self._connection.request("POST", f"{self._path}/actions", body=body, timeout=wait)
+        except errors.ActionFailedError as error:
+            shots = error.evidence.get("screenshots")
+            if isinstance(shots, Mapping):
+                error.evidence["screenshots"] = {int(i): parse_picture(shot) for i, shot in shots.items()}
+            final = error.evidence.get("screenshot")
+            error.evidence["screenshot"] = parse_picture(final) if isinstance(final, Mapping) else None
+            raise
+        return parse_batch(answer.json())
+
+    async def left_click(self, x: int | None = None, y: int | None = None, *, modifiers: Sequence[str] = ()) -> None:
+        """Click, at a place or where the pointer is."""
+        await self._click(x, y, "left", 1, modifiers)
+
+    async def right_click(self, x: int | None = None, y: int | None = None, *, modifiers: Sequence[str] = ()) -> None:
+        """Click with the right button."""
+        await self._click(x, y, "right", 1, modifiers)
+
+    async def middle_click(self, x: int | None = None, y: int | None = None, *, modifiers: Sequence[str] = ()) -> None:
+        """Click with the middle button."""
+        await self._click(x, y, "middle", 1, modifiers)
+
+    async def double_click(self, x: int | None = None, y: int | None = None, *, modifiers: Sequence[str] = ()) -> None:
+        """Click twice."""
+        await self._click(x, y, "left", 2, modifiers)
+
+    async def triple_click(self, x: int | None = None, y: int | None = None, *, modifiers: Sequence[str] = ()) -> None:
+        """Click three times."""
+        await self._click(x, y, "left", 3, modifiers)
+
+    async def move_mouse(self, x: int, y: int) -> None:
+        """Move the pointer."""
+        await self.act([{"type": "move", "x": x, "y": y}])
+
+    async def mouse_press(self, button: Button = "left") -> None:
+        """Press a button and keep it pressed."""
+        await self.act([{"type": "mouse_down", "button": button}])
+
+    async def mouse_release(self, button: Button = "left") -> None:
+        """Let a button go."""
+        await self.act([{"type": "mouse_up", "button": button}])
+
+    async def drag(
+        self,
+        start: Point,
+        end: Point,
+        *via: Point,
+        button: Button = "left",
+        modifiers: Sequence[str] = (),
+        duration_ms: int | None = None,
+    ) -> None:
+        """Drag from `start` to `end`, and on to further points; `duration_ms` is the whole path's."""
+        action: dict[str, Any] = {"type": "drag", "path": [start, end, *via], "button": button, **held(modifiers)}
+        if duration_ms is not None:
+            action["duration_ms"] = duration_ms
+        await self.act([action])
+
+    async def scroll(
+        self,
+        direction: Direction = "down",
+        amount: int = 1,
+        *,
+        x: int | None = None,
+        y: int | None = None,
+        modifiers: Sequence[str] = (),
+    ) -> None:
+        """Turn the wheel by `amount` steps, at a place or where the pointer is."""
+        await self.act([{"type": "scroll", **at(x, y), **scrolled(direction, amount), **held(modifiers)}])
+
+    async def write(self, text: str, *, delay_ms: int = 0) -> None:
+        """Type text, any Unicode; `delay_ms` between characters."""
+        delay = {"delay_ms": delay_ms} if delay_ms else {}
+        for chunk in text_chunks(text):
+            await self.act([{"type": "type", "text": chunk, **delay}])
+
+    async def press(self, key: str | Sequence[str], *, repeat: int = 1) -> None:
+        """Press a key or a combination: "enter", "ctrl+s" or ["ctrl", "s"]."""
+        keys = key if isinstance(key, str) else list(key)
+        await self.act([{"type": "key", "keys": keys, "repeat": repeat}])
+
+    async def hold(self, key: str | Sequence[str], duration_ms: int) -> None:
+        """Hold a key or a combination for a time."""
+        keys = key if isinstance(key, str) else list(key)
+        await self.act([{"type": "hold", "keys": keys, "duration_ms": duration_ms}])
+
+    async def key_down(self, key: str) -> None:
+        """Press a key and keep it pressed."""
+        await self.act([{"type": "key_down", "key": key}])
+
+    async def key_up(self, key: str) -> None:
+        """Let a key go."""
+        await self.act([{"type": "key_up", "key": key}])
+
+    async def get_cursor_position(self) -> tuple[int, int]:
+        """Where the pointer is: (x, y)."""
+        result = await self.act([{"type": "cursor_position"}])
+        return result.results[0]["x"], result.results[0]["y"]
+
+    async def wait(self, ms: int) -> None:
+        """Do nothing for a time."""
+        await runtime.async_sleep(ms / 1000)
+
+    @overload
+    async def screenshot(
+        self,
+        format: Literal["stream"],
+        *,
+        quality: int = 80,
+        scale: float = 1.0,
+        region: Region | None = None,
+        cursor: bool = True,
+        stable_ms: int | None = None,
+        deadline_ms: int = 5000,
+    ) -> AsyncIterator[bytes]: ...
+
+    @overload
+    async def screenshot(
+        self,
+        format: ImageFormat = "png",
+        *,
+        quality: int = 80,
+        scale: float = 1.0,
+        region: Region | None = None,
+        cursor: bool = True,
+        stable_ms: int | None = None,
+        deadline_ms: int = 5000,
+    ) -> bytes: ...
+
+    async def screenshot(
+        self,
+        format: ImageFormat | Literal["stream"] = "png",
+        *,
+        quality: int = 80,
+        scale: float = 1.0,
+        region: Region | None = None,
+        cursor: bool = True,
+        stable_ms: int | None = None,
+        deadline_ms: int = 5000,
+    ) -> bytes | AsyncIterator[bytes]:
+        """The screen as png, jpeg, webp or raw (RGB rows); "bytes" is a png, "stream" one in chunks (as in E2B).
+
+        `region` is (x, y, width, height); `scale` in (0, 1]; `stable_ms` waits until nothing changed for so long,
+        within `deadline_ms`. `capture` returns the picture's size as well.
+        """
+        query = screenshot_query(format, quality, scale, region, cursor, stable_ms, deadline_ms)
+        if format == "stream":
+            return self._screenshot_chunks(query)
+        return (await self._connection.request("GET", f"{self._path}/screenshot", params=query)).content
+
+    async def capture(
+        self,
+        format: ImageFormat = "png",
+        *,
+        quality: int = 80,
+        scale: float = 1.0,
+        region: Region | None = None,
+        cursor: bool = True,
+        stable_ms: int | None = None,
+        deadline_ms: int = 5000,
+    ) -> Screenshot:
+        """As `screenshot`, with the picture's size, media type, and whether it was stable."""
+        query = screenshot_query(format, quality, scale, region, cursor, stable_ms, deadline_ms)
+        answer = await self._connection.request("GET", f"{self._path}/screenshot", params=query)
+        stable = answer.headers.get("X-Screen-Stable")
+        return Screenshot(
+            data=answer.content,
+            media_type=answer.headers["Content-Type"],
+            width=int(answer.headers["X-Screen-Width"]),
+            height=int(answer.headers["X-Screen-Height"]),
+            stable=None if stable is None else stable == "true",
+        )
+
+    async def windows(self) -> list[Window]:
+        """All windows, bottom to top."""
+        answer = await self._connection.request("GET", f"{self._path}/windows")
+        return [parse_window(window) for window in answer.json()["windows"]]
+
+    async def get_current_window_id(self) -> str | None:
+        """The active window's id; None if no window is active."""
+        return next((window.id for window in await self.windows() if window.active), None)
+
+    async def get_application_windows(self, application: str) -> list[str]:
+        """Ids of an application's windows: those whose class contains the name, in any case."""
+        name = application.lower()
+        return [window.id for window in await self.windows() if name in window.window_class.lower()]
+
+    async def get_window_title(self, window_id: str) -> str:
+        """A window's title; NotFoundError if there is no such window."""
+        for window in await self.windows():
+            if window.id == window_id:
+                return window.title
+        raise errors.NotFoundError(f"there is no window {window_id}", hint="windows() lists those there are")
+
+    async def launch(self, application: str | Sequence[str], uri: str | None = None) -> int:
+        """Start an app by name, desktop file, or program and arguments; its process id. It runs on by itself."""
+        app = application if isinstance(application, str) else list(application)
+        body = {"app": app, "uri": uri}
+        pid: int = (await self._connection.request("POST", f"{self._path}/launch", body=body)).json()["pid"]
+        return pid
+
+    async def open(self, file_or_url: str) -> None:
+        """Open a file or an address with the desktop's default app."""
+        await self._connection.request("POST", f"{self._path}/open", body={"target": file_or_url})
+
+    async def _click(self, x: int | None, y: int | None, button: Button, count: int, modifiers: Sequence[str]) -> None:
+        await self.act([{"type": "click", **at(x, y), "button": button, "count": count, **held(modifiers)}])
+
+    async def _screenshot_chunks(self, query: dict[str, str]) -> AsyncIterator[bytes]:
+        path = f"{self._path}/screenshot"
+        async with self._connection.stream("GET", path, params=dict(query)) as response:
+            async for chunk in response.aiter_bytes():
+                yield chunk

@@ -1,0 +1,174 @@
+"""A desktop sandbox."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from desktop_sandbox import errors
+from desktop_sandbox.sdk._async.commands import AsyncCommands
+from desktop_sandbox.sdk._async.connection import AsyncConnection
+from desktop_sandbox.sdk._async.desktop import AsyncDesktop
+from desktop_sandbox.sdk._async.files import AsyncFiles
+from desktop_sandbox.sdk.models import SandboxInfo, parse_sandbox
+from desktop_sandbox.sdk.requests import Point, create_body
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+CREATE_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class AsyncSandboxList:
+    """One page of sandboxes, newest first; `cursor` leads to the next page and is None on the last."""
+
+    sandboxes: Sequence[SandboxInfo]
+    cursor: str | None
+
+
+class AsyncSandbox(AsyncDesktop):
+    """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
+
+    `commands` runs commands in it, `files` reads and writes its files.
+    """
+
+    def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:
+        """Not to be called: use `create` or `connect`."""
+        self._connection = connection
+        self._info = info
+        self._path = f"/v1/sandboxes/{info.sandbox_id}"
+        self._released = False
+        self.commands = AsyncCommands(connection, self._path)
+        self.files = AsyncFiles(connection, self._path)
+
+    def __repr__(self) -> str:
+        return f"<AsyncSandbox {self.sandbox_id} {self._info.template}>"
+
+    @property
+    def sandbox_id(self) -> str:
+        """The sandbox's id."""
+        return self._info.sandbox_id
+
+    @classmethod
+    async def create(
+        cls,
+        template: str = "desktop",
+        *,
+        resolution: Point | None = None,
+        timeout: float | None = 300,
+        metadata: Mapping[str, str] | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
+    ) -> Self:
+        """Create a desktop from a template. It ends by itself after `timeout` seconds (None: never).
+
+        `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
+        environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
+        Raises CapacityError if the host has no room, NotFoundError for an unknown template.
+        """
+        connection = AsyncConnection.shared(url, api_key)
+        try:
+            body = create_body(template, resolution, timeout, metadata)
+            answer = await connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
+            return cls(connection, parse_sandbox(answer.json()))
+        except BaseException:
+            await connection.release()
+            raise
+
+    @classmethod
+    async def connect(cls, sandbox_id: str, *, url: str | None = None, api_key: str | None = None) -> Self:
+        """A sandbox that exists; NotFoundError if there is none."""
+        connection = AsyncConnection.shared(url, api_key)
+        try:
+            answer = await connection.request("GET", f"/v1/sandboxes/{sandbox_id}")
+            return cls(connection, parse_sandbox(answer.json()))
+        except BaseException:
+            await connection.release()
+            raise
+
+    @classmethod
+    async def list(
+        cls,
+        *,
+        state: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+        template: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
+    ) -> AsyncSandboxList:
+        """One page of sandboxes, newest first, that match all that is given."""
+        params: dict[str, str | builtins.list[str]] = {"limit": str(limit)}
+        if state:
+            params["state"] = [*state]
+        if metadata:
+            params["metadata"] = [f"{name}={value}" for name, value in metadata.items()]
+        if template is not None:
+            params["template"] = template
+        if cursor is not None:
+            params["cursor"] = cursor
+        connection = AsyncConnection.shared(url, api_key)
+        try:
+            page = (await connection.request("GET", "/v1/sandboxes", params=params)).json()
+        finally:
+            await connection.release()
+        return AsyncSandboxList([parse_sandbox(item) for item in page["sandboxes"]], page["cursor"])
+
+    async def get_info(self) -> SandboxInfo:
+        """What the server knows of it now."""
+        return self._learn((await self._connection.request("GET", self._path)).json())
+
+    async def set_timeout(self, timeout: float | None) -> SandboxInfo:
+        """Let it end by itself `timeout` seconds from now (None: never)."""
+        body = {"timeout": timeout}
+        return self._learn((await self._connection.request("PUT", f"{self._path}/timeout", body=body)).json())
+
+    async def get_screen_size(self) -> tuple[int, int]:
+        """The screen's (width, height)."""
+        return (await self.get_info()).resolution
+
+    async def set_screen_size(self, width: int, height: int) -> SandboxInfo:
+        """Change the screen's size, live."""
+        body = {"width": width, "height": height}
+        return self._learn((await self._connection.request("PUT", f"{self._path}/resolution", body=body)).json())
+
+    async def why(self) -> dict[str, Any]:
+        """Everything that explains its state: spec, events, tails of its logs."""
+        answer: dict[str, Any] = (await self._connection.request("GET", f"{self._path}/why")).json()
+        return answer
+
+    async def kill(self) -> None:
+        """End it for good; returns when its process is gone."""
+        await self._connection.request("DELETE", self._path)
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the connection; the sandbox runs on."""
+        if not self._released:
+            self._released = True
+            await self._connection.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._released:
+            return
+        # what went wrong in the block matters more than a kill that fails after it
+        ignored = (errors.NotFoundError,) if error is None else (errors.DesktopSandboxError,)
+        try:
+            with contextlib.suppress(*ignored):
+                await self._connection.request("DELETE", self._path)
+        finally:
+            await self.aclose()
+
+    def _learn(self, data: Mapping[str, Any]) -> SandboxInfo:
+        self._info = parse_sandbox(data)
+        return self._info

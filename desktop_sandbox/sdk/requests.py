@@ -1,0 +1,116 @@
+"""Decides what the SDK sends and when it tries again. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from desktop_sandbox import errors
+
+Button = Literal["left", "right", "middle", "back", "forward"]
+Direction = Literal["up", "down", "left", "right"]
+ImageFormat = Literal["png", "jpeg", "webp", "raw", "bytes"]
+Region = tuple[int, int, int, int]
+Point = tuple[int, int]
+
+RETRIES = 4
+TEXT_CHUNK = 4096
+_STEPS: dict[str, tuple[int, int]] = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
+
+
+def backoff(attempt: int, rng: random.Random) -> float:
+    """Seconds before try number `attempt` + 1: doubling from 50 ms, jittered by half."""
+    return float(0.05 * 2**attempt * rng.uniform(0.5, 1.0))
+
+
+def at(x: int | None, y: int | None) -> dict[str, int]:
+    """The place of an action: both coordinates, or neither (where the pointer is)."""
+    if x is None and y is None:
+        return {}
+    if x is None or y is None:
+        raise errors.InvalidActionError(
+            f"a place needs both coordinates: x is {x}, y is {y}", hint="give both, or neither"
+        )
+    return {"x": x, "y": y}
+
+
+def held(modifiers: Sequence[str]) -> dict[str, list[str]]:
+    """The modifiers of an action."""
+    return {"modifiers": list(modifiers)} if modifiers else {}
+
+
+def scrolled(direction: str, amount: int) -> dict[str, int]:
+    """Wheel steps of a direction."""
+    step = _STEPS.get(direction)
+    if step is None:
+        raise errors.InvalidActionError(f"cannot scroll {direction!r}", hint=f"directions: {', '.join(_STEPS)}")
+    return {"dx": step[0] * amount, "dy": step[1] * amount}
+
+
+def text_chunks(text: str) -> list[str]:
+    """Text in pieces, so that each call ends in bounded time."""
+    return [text[start : start + TEXT_CHUNK] for start in range(0, len(text), TEXT_CHUNK)]
+
+
+def screenshot_query(
+    format: str,
+    quality: int,
+    scale: float,
+    region: Region | None,
+    cursor: bool,
+    stable_ms: int | None,
+    deadline_ms: int,
+) -> dict[str, str]:
+    """Query parameters of a screenshot; E2B's "bytes" and "stream" are a png."""
+    query = {"format": "png" if format in ("bytes", "stream") else format}
+    if quality != 80:
+        query["quality"] = str(quality)
+    if scale != 1:
+        query["scale"] = str(scale)
+    if region is not None:
+        query["region"] = ",".join(map(str, region))
+    if not cursor:
+        query["cursor"] = "false"
+    if stable_ms is not None:
+        query |= {"stable": str(stable_ms), "deadline": str(deadline_ms)}
+    return query
+
+
+def create_body(
+    template: str, resolution: Point | None, timeout: float | None, metadata: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """JSON of a create call."""
+    body: dict[str, Any] = {"template": template, "timeout": timeout, "metadata": dict(metadata or {})}
+    if resolution is not None:
+        body["resolution"] = {"width": resolution[0], "height": resolution[1]}
+    return body
+
+
+def command_body(
+    command: str | Sequence[str],
+    *,
+    timeout: float | None,
+    cwd: str | None,
+    env: Mapping[str, str] | None,
+    user: str,
+) -> dict[str, Any]:
+    """JSON of a command."""
+    body: dict[str, Any] = {
+        "command": command if isinstance(command, str) else list(command),
+        "timeout": timeout,
+        "user": user,
+        "env": dict(env or {}),
+    }
+    if cwd is not None:
+        body["cwd"] = cwd
+    return body
+
+
+def not_reached(url: str, error: Exception) -> errors.ServerError:
+    """The error for a server that does not answer."""
+    return errors.ServerError(
+        f"cannot reach the server at {url}: {str(error) or type(error).__name__}",
+        hint='start one with "make run" or "desktop-sandbox serve", or set DESKTOP_SANDBOX_URL',
+        url=url,
+    )
