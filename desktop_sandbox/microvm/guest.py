@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from desktop_sandbox.errors import GuestError
 from desktop_sandbox.microvm.channel import AgentChannel
 
 
@@ -18,12 +19,12 @@ class Identity:
 
     hostname: str
     machine_id: str
-    generation: str
+    generation: int
 
     @classmethod
     def new(cls, sandbox_id: str) -> Identity:
         """A fresh identity for a sandbox."""
-        return cls(hostname=sandbox_id[:63], machine_id=os.urandom(16).hex(), generation=os.urandom(16).hex())
+        return cls(hostname=sandbox_id[:63], machine_id=os.urandom(16).hex(), generation=int.from_bytes(os.urandom(6)))
 
 
 class Guest:
@@ -49,7 +50,7 @@ class Guest:
 
     async def info(self, timeout_s: float = 20.0) -> dict[str, Any]:
         """Versions and uptime."""
-        return await self.channel.request("guest.info", {}, timeout_s=timeout_s)
+        return await self._ask("guest.info", {}, timeout_s)
 
     async def wait_for(self, conditions: Sequence[Mapping[str, Any]], timeout_s: float) -> None:
         """Return when all conditions hold (windows, files, units). Raises DeadlineError with those that do not."""
@@ -72,11 +73,17 @@ class Guest:
 
     async def display(self, timeout_s: float = 30.0) -> dict[str, Any]:
         """Size of the screen and where its pixels lie in guest memory."""
-        return await self.channel.request("display.get", {}, timeout_s=timeout_s)
+        return await self._ask("display.get", {}, timeout_s)
 
     async def set_size(self, width: int, height: int, timeout_s: float = 30.0) -> dict[str, Any]:
         """Change the screen's size; the new display report."""
-        return await self.channel.request("display.set_size", {"width": width, "height": height}, timeout_s=timeout_s)
+        return await self._ask("display.set_size", {"width": width, "height": height}, timeout_s)
+
+    async def _ask(self, op: str, params: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        answer = await self.channel.request(op, params, timeout_s=timeout_s)
+        if not isinstance(answer, dict):
+            raise GuestError(f"the agent answered {op} with {type(answer).__name__} instead of an object")
+        return answer
 
     async def launch(self, argv: Sequence[str] | str, uri: str | None = None, timeout_s: float = 60.0) -> int:
         """Start an app detached from the agent; its pid."""

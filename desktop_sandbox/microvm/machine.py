@@ -131,9 +131,10 @@ class Machine:
             raise
         return cls(record["id"], directory, MachineShape(**record["shape"]), process, qmp)
 
-    def port_paths(self) -> dict[str, str]:
-        """Paths of the agent's three sockets by port name, below the length limit of socket addresses."""
-        return {port: socket_path(self.directory, port) for port in PORTS}
+    def port_paths(self) -> tuple[str, str, str]:
+        """Paths of the agent's sockets (control, bulk, input), below the length limit of socket addresses."""
+        control, bulk, pointer = (socket_path(self.directory, port) for port in PORTS)
+        return control, bulk, pointer
 
     async def load(self, state_fd: int) -> None:
         """Load a template's device state from an open file, RAM being mapped already."""

@@ -82,7 +82,7 @@ class Qmp:
             try:
                 async with asyncio.timeout(timeout_s):
                     async for event in listener:
-                        status = event["data"]["status"]
+                        status = dict(event["data"])["status"]  # type: ignore[call-overload]
                         if status == "completed":
                             return
                         if status in ("failed", "cancelled"):

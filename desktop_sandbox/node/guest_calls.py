@@ -75,7 +75,7 @@ class GuestCalls(ABC):
         }
         patience = None if spec.timeout_s is None else spec.timeout_s + _GRACE_S
         stdin = _once(spec.stdin) if spec.stdin is not None else None
-        async with channel.stream("command.run", params, timeout_s=patience, upload=stdin) as stream:
+        async with channel.stream("command.run", params, timeout_s=patience, stdin=stdin) as stream:
             async for number, data in stream:
                 yield CommandOutput(_STREAMS[number], data)
             answer = await stream.result()
@@ -109,7 +109,7 @@ class GuestCalls(ABC):
     ) -> FileInfo:
         """Write a file whole."""
         channel = (await (await self.live(sandbox_id)).guest()).channel
-        await channel.request("file.write", {"path": path, "user": user, "mode": mode}, timeout_s=None, upload=data)
+        await channel.request("file.write", {"path": path, "user": user, "mode": mode}, timeout_s=None, stdin=data)
         return await self.stat_file(sandbox_id, path, user=user)
 
     async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:

@@ -37,7 +37,7 @@ class LiveSandbox:
         self._connecting = asyncio.Lock()
         self._acting = asyncio.Lock()
         self._memory_fd, base = machine.open_memory()
-        self._memory = GuestMemory(self._memory_fd, base, machine.shape.ram_bytes, machine.shape.below_4g_bytes)
+        self._memory = GuestMemory(self._memory_fd, base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid)
         self._screen: MachineScreen | None = None
         with contextlib.suppress(StaleFramebuffer):
             self._screen = MachineScreen.from_wire(self._memory, display)
@@ -51,7 +51,7 @@ class LiveSandbox:
             if self._channel is None or self._channel.closed:
                 if self._channel is not None:
                     await self._channel.aclose()
-                self._channel = await AgentChannel.connect(self.machine.port_paths(), deadline_s=deadline_s)
+                self._channel = await AgentChannel.connect(*self.machine.port_paths(), timeout_s=deadline_s)
             return Guest(self._channel)
 
     async def ask(self, question: Callable[[Guest], Awaitable[T]]) -> T:

@@ -177,7 +177,7 @@ async def _boot_once(
     shape = MachineShape(recipe.memory_mib, recipe.vcpus)
     machine = await Machine.start(
         hypervisor,
-        f"build-{recipe.name}",
+        f"build-{recipe.name}-{os.getpid()}",
         work,
         shape,
         uid=FIRST_UID + UIDS - 1,
@@ -187,7 +187,7 @@ async def _boot_once(
     )
     try:
         await machine.resume()
-        connecting = asyncio.ensure_future(AgentChannel.connect(machine.port_paths(), deadline_s=BOOT_DEADLINE_S))
+        connecting = asyncio.ensure_future(AgentChannel.connect(*machine.port_paths(), timeout_s=BOOT_DEADLINE_S))
         died = asyncio.ensure_future(machine.process.wait())
         try:
             await asyncio.wait((connecting, died), return_when=asyncio.FIRST_COMPLETED)
