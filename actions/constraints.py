@@ -10,7 +10,7 @@ from typing import Any
 
 def _whole(value: object) -> object:
     """JSON knows one kind of number: 3.0 is 3. Anything else is left for the schema to refuse."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _listed(value: object) -> object:

@@ -33,15 +33,21 @@ def collect_names() -> dict[str, int]:
         for name, value in vars(importlib.import_module(f"Xlib.keysymdef.{group}")).items():
             if name.startswith("XK_"):
                 names.setdefault(name.removeprefix("XK_").replace("XF86_", "XF86"), value)
+    for name, (keysym, _) in _symbols().items():
+        names.setdefault(name, keysym)
     return names
+
+
+def _symbols() -> dict[str, tuple[int, str | None]]:
+    os.environ["PYNPUT_BACKEND"] = "dummy"
+    symbols: dict[str, tuple[int, str | None]] = importlib.import_module("pynput._util.xorg_keysyms").SYMBOLS
+    return symbols
 
 
 def collect_legacy() -> dict[int, int]:
     """Legacy keysym (neither Latin-1 nor 0x01000000 + code point) -> code point."""
-    os.environ["PYNPUT_BACKEND"] = "dummy"
-    symbols = importlib.import_module("pynput._util.xorg_keysyms").SYMBOLS
     legacy = {}
-    for keysym, char in symbols.values():
+    for keysym, char in _symbols().values():
         direct = keysym < 0x100 or keysym >= UNICODE_BASE or 0xFE00 <= keysym <= 0xFFFF
         if not direct and char and len(char) == 1:
             legacy[keysym] = ord(char)

@@ -140,7 +140,7 @@ def resolve_key(name: str) -> int:
     if len(name) == 1:
         return character_keysym(name)
     short = _squeezed(name)
-    known = KEYSYMS.get(name) or KEYSYMS.get(ALIASES.get(short) or _SQUEEZED.get(short, ""))
+    known = KEYSYMS.get(ALIASES.get(short) or "") or KEYSYMS.get(name) or KEYSYMS.get(_SQUEEZED.get(short, ""))
     if known:
         return known
     code = re.fullmatch(r"[uU]\+?([0-9a-fA-F]{4,6})", name)

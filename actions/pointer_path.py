@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STEP_PX = 5
-INTERVAL_MS = 8.0
+INTERVAL_MS = 5.0
 _MIN_POINTS = 4
 
 
@@ -29,7 +29,7 @@ def default_duration_ms(path: Sequence[tuple[int, int]]) -> int:
 def plan_drag(path: Sequence[tuple[int, int]], duration_ms: int | None = None) -> list[Waypoint]:
     """The points to visit after the press at path[0]: evenly spread in time along the path, ends and corners exact.
 
-    Points are about 5 px apart; where the duration leaves less than 8 ms a point they are further apart, but never
+    Points are about 5 px apart; where the duration leaves less than 5 ms a point they are further apart, but never
     so far that the pointer teleports: every segment longer than a few pixels has points in between.
     """
     total = _length(path)

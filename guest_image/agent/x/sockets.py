@@ -21,7 +21,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def has_read_everything(pid: int) -> bool | None:
-    """Whether the process waits for events with nothing unread in its X sockets; None if it cannot be told, or is gone."""
+    """Whether the process waits for events and has nothing unread in its X sockets; None if that cannot be told."""
     try:
         waits = _waits_for_events(pid)
         unread = sum(_unread_bytes(sock) for sock in _x_sockets(pid))

@@ -123,10 +123,11 @@ def _wm_class(window: Any) -> tuple[str, str]:
 
 
 def _title(display: Any, window: Any) -> str:
-    for atom in (display.intern_atom("_NET_WM_NAME"), Xatom.WM_NAME):
-        named = window.get_full_property(atom, X.AnyPropertyType)
+    """The title; where it is compound text, which nobody decodes any more, as the window manager shows it."""
+    for name in ("_NET_WM_NAME", "_NET_WM_VISIBLE_NAME", "WM_NAME"):
+        named = window.get_full_property(display.intern_atom(name), X.AnyPropertyType)
         if named is not None and named.value:
-            utf8 = named.property_type != Xatom.STRING
+            utf8 = named.property_type == display.intern_atom("UTF8_STRING")
             return _text(named.value, "utf-8" if utf8 else "latin-1").rstrip("\0")
     return ""
 

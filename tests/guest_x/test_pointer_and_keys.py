@@ -1,0 +1,182 @@
+import itertools
+
+import pytest
+from Xlib import XK
+
+from actions.model import (
+    Click,
+    CursorPosition,
+    Drag,
+    Hold,
+    Key,
+    KeyDown,
+    KeyUp,
+    MouseDown,
+    MouseUp,
+    Move,
+    Screenshot,
+    Scroll,
+    Type,
+    Wait,
+)
+from guest_image.agent.x.failure import ActionFailed
+
+from .conftest import until
+
+CONTROL, SHIFT, ALT, SUPER = 4, 1, 8, 64
+
+
+def test_corners_and_position(performer):
+    for x, y in [(0, 0), (1599, 1199), (17, 0), (0, 17)]:
+        performer.perform(Move(x, y))
+        assert performer.perform(CursorPosition()) == {"x": x, "y": y} == performer.cursor_position()
+
+
+@pytest.mark.parametrize(("button", "number"), [("left", 1), ("middle", 2), ("right", 3), ("back", 8), ("forward", 9)])
+def test_every_button(performer, recorder, button, number):
+    reader = recorder()
+    performer.perform(Click(20, 30, button=button, count=2))
+    events = until(lambda: len(reader.events("unbutton")) == 2 and reader.events("button", "unbutton"))
+    assert [(e["kind"], e["button"], e["x"], e["y"]) for e in events] == [
+        ("button", number, 20, 30),
+        ("unbutton", number, 20, 30),
+    ] * 2
+
+
+def test_click_with_modifiers(performer, recorder):
+    reader = recorder()
+    performer.perform(Click(20, 30, modifiers=("ctrl", "shift", "alt", "super")))
+    (press,) = until(lambda: reader.events("unbutton") and reader.events("button"))
+    assert press["state"] & 0xFF == CONTROL | SHIFT | ALT | SUPER
+    performer.perform(Click())
+    assert until(lambda: len(reader.events("button")) == 2 and reader.events("button"))[1]["state"] & 0xFF == 0
+
+
+def test_scroll_counts_steps_on_both_axes(performer, recorder):
+    reader = recorder()
+    performer.perform(Scroll(5, 6, dx=2, dy=25, modifiers=("ctrl",)))
+    performer.perform(Scroll(dx=-3, dy=-4))
+    events = until(lambda: len(reader.events("unbutton")) == 34 and reader.events("button"))
+    counts = {button: sum(e["button"] == button for e in events) for button in (4, 5, 6, 7)}
+    assert counts == {4: 4, 5: 25, 6: 3, 7: 2}
+    assert all(bool(e["state"] & CONTROL) == (place < 27) for place, e in enumerate(events))
+    assert all((e["x"], e["y"]) == (5, 6) for e in events)
+
+
+def test_drag_never_teleports_and_takes_its_time(performer, recorder):
+    reader = recorder()
+    performer.perform(Drag(((10, 10), (210, 10), (210, 160)), modifiers=("shift",), duration_ms=300))
+    until(lambda: reader.events("unbutton"))
+    press, release = reader.events("button")[0], reader.events("unbutton")[0]
+    assert (press["x"], press["y"], release["x"], release["y"]) == (10, 10, 210, 160)
+    assert press["state"] & SHIFT
+    assert 280 <= release["time"] - press["time"] < 1500
+    points = [(10, 10)] + [(e["x"], e["y"]) for e in reader.events("motion") if e["state"] & 0x100]
+    assert (210, 10) in points
+    assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) <= 12 for a, b in itertools.pairwise(points))
+
+
+def test_cancelled_drag_lets_go(performer, recorder):
+    reader = recorder()
+    asked = []
+    with pytest.raises(ActionFailed) as caught:
+        performer.perform(
+            Drag(((10, 10), (300, 200)), duration_ms=60_000, modifiers=("ctrl",)),
+            cancelled=lambda: asked.append(1) or len(asked) > 6,
+        )
+    assert caught.value.code == "cancelled"
+    assert set(caught.value.partial) == {"x", "y"}
+    until(lambda: reader.events("unbutton"))
+    assert performer.connect().screen().root.query_pointer().mask & 0x1FFF == 0
+
+
+def test_mouse_down_and_up(performer, recorder):
+    reader = recorder()
+    performer.perform(MouseDown("right", 9, 8))
+    assert performer.connect().screen().root.query_pointer().mask & 0x400
+    performer.perform(MouseUp("right", 19, 18))
+    (release,) = until(lambda: reader.events("unbutton"))
+    assert (release["button"], release["x"], release["y"]) == (3, 19, 18)
+
+
+def test_combination_goes_down_in_order_and_up_in_reverse(performer, recorder):
+    reader = recorder()
+    performer.perform(Key(("ctrl", "shift", "t"), repeat=2))
+    events = until(lambda: len(reader.events("release")) == 6 and reader.events("press", "release"))
+    down = [e["keysym"] for e in events if e["kind"] == "press"]
+    assert [e["kind"] for e in events] == ["press", "press", "press", "release", "release", "release"] * 2
+    assert down[:3] == [XK.XK_Control_L, XK.XK_Shift_L, XK.XK_T]
+    assert events[2]["state"] == CONTROL | SHIFT
+
+
+@pytest.mark.parametrize(
+    ("keys", "keysym", "state"),
+    [
+        (("Return",), XK.XK_Return, 0),
+        (("pgup",), XK.XK_Prior, 0),
+        (("F12",), XK.XK_F12, 0),
+        (("ctrl", "plus"), XK.XK_plus, CONTROL | SHIFT),
+        (("ctrl", "-"), XK.XK_minus, CONTROL),
+        (("A",), XK.XK_A, SHIFT),
+        (("alt", "ж"), 0x1000436, ALT),
+        (("XF86Launch5",), 0x1008FF45, 0),
+        (("super", "l"), XK.XK_l, SUPER),
+        (("AudioVolumeUp",), 0x1008FF13, 0),
+        (("KP_5",), XK.XK_KP_5, SHIFT),
+        (("F35",), XK.XK_F35, 0),
+    ],
+)
+def test_keys_by_all_sorts_of_names(performer, recorder, keys, keysym, state):
+    reader = recorder()
+    performer.perform(Key(keys))
+    events = until(lambda: reader.events("release") and reader.events("press"))
+    last = until(lambda: reader.events("press")[-1])
+    assert (last["keysym"], last["state"]) == (keysym, state)
+    assert len(events) >= len(keys)
+    assert performer.connect().screen().root.query_pointer().mask & 0xFF == 0
+
+
+def test_hold_repeats_like_a_keyboard_and_typing_does_not(performer, recorder):
+    reader = recorder()
+    performer.perform(Hold(("x",), 1200))
+    held = until(lambda: reader.events("release") and reader.events("press"))
+    assert len(held) > 3
+    performer.perform(Type("y"))
+    assert performer.connect().get_keyboard_control().global_auto_repeat == 0
+
+
+def test_cancelled_hold_lets_go(performer, recorder):
+    asked = []
+    with pytest.raises(ActionFailed) as caught:
+        performer.perform(Hold(("shift", "x"), 60_000), cancelled=lambda: asked.append(1) or len(asked) > 3)
+    assert caught.value.partial["held_ms"] < 5000
+    assert not any(performer.connect().query_keymap())
+
+
+def test_key_down_stays_until_key_up(performer, recorder):
+    reader = recorder()
+    performer.perform(KeyDown("shift"))
+    performer.perform(KeyDown("shift"))
+    performer.perform(Click(5, 5))
+    assert until(lambda: reader.events("button"))[0]["state"] & SHIFT
+    performer.perform(KeyUp("Shift_L"))
+    performer.perform(KeyUp("a"))
+    assert not any(performer.connect().query_keymap())
+
+
+@pytest.mark.parametrize("action", [Key(("nosuchkey",)), KeyDown("nosuchkey"), Screenshot()])
+def test_what_cannot_be_done_is_refused(performer, action):
+    with pytest.raises(ActionFailed) as caught:
+        performer.perform(action)
+    assert caught.value.code == "invalid"
+
+
+def test_an_unknown_modifier_leaves_nothing_pressed(performer):
+    with pytest.raises(ActionFailed):
+        performer.perform(Click(5, 5, modifiers=("shift", "nosuchkey")))
+    assert not any(performer.connect().query_keymap())
+
+
+def test_wait_can_be_cancelled(performer):
+    with pytest.raises(ActionFailed):
+        performer.perform(Wait(60_000), cancelled=lambda: True)
