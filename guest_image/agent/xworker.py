@@ -79,6 +79,11 @@ class XWorker:
         result: _T = job.done.result()
         return result
 
+    def tidy(self, work: Callable[[Any], None]) -> None:
+        """Call `work(connection)` some time, if there is a connection; whatever comes of it."""
+        if self._connection is not None:
+            self._jobs.put(_Job(work))
+
     def replace(self) -> None:
         """Leave the present thread and its connection to themselves; a new thread takes what is waiting."""
         self._running = False

@@ -198,7 +198,7 @@ async def test_wrong_parameters_are_named(channel):
 
 
 async def test_unknown_operation_names_near_ones(channel):
-    with pytest.raises(GuestError, match="command.run"):
+    with pytest.raises(GuestError, match=r"command\.run"):
         await channel.request("comand.run", {})
 
 

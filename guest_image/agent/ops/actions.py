@@ -76,6 +76,13 @@ async def _perform(agent: Agent, batch_id: str | None, batch: Batch, actions: li
         if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
             agent.batches.forget(batch_id)
         batch.done.set_result(result)
+    agent.viewer.tidy(_read_events)
+
+
+def _read_events(display: Any) -> None:
+    """Typing tells every X client that keys have changed: read it, or the X server has to keep it."""
+    while display.pending_events():
+        display.next_event()
 
 
 def _longest_s(actions: list[Any]) -> float:

@@ -66,9 +66,12 @@ async def display_set_size(call: Call, *, width: int, height: int) -> dict[str, 
         return await describe(agent)
 
     def change(display: Any) -> None:
-        from guest_image.agent.x import randr
+        from guest_image.agent.x.randr import ScreenSizeError, set_screen_size
 
-        randr.set_screen_size(display, width, height)
+        try:
+            set_screen_size(display, width, height)
+        except ScreenSizeError as error:
+            raise OpError("invalid", error.message, hint=error.hint) from error
 
     await agent.viewer.call(change, agent.config.x_timeout_s)
     deadline = asyncio.get_running_loop().time() + _FOLLOW_S

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from guest_image.agent.errors import OpError, from_os_error
-from guest_image.agent.ops.files import absolute
+from guest_image.agent.ops.files import absolute, make_folder
 from guest_image.agent.registry import boolean, integer, op, string
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ async def file_mkdir(call: Call, *, path: str, user: str) -> dict[str, Any]:
     """Make a folder and those above it; one that is there already is fine."""
 
     def work(place: str) -> dict[str, Any]:
-        os.makedirs(place, exist_ok=True)
+        make_folder(place)
         return describe(place)
 
     made: dict[str, Any] = await _as_user(call, user, "make folder", work, path)
@@ -120,7 +120,7 @@ async def file_rename(call: Call, *, source: str, target: str, user: str) -> dic
     def work(old: str, new: str) -> dict[str, Any]:
         if os.path.isdir(new) and not os.path.isdir(old):
             raise OpError("is-directory", f"{new} is a folder", hint="name the new file itself")
-        os.makedirs(os.path.dirname(new), exist_ok=True)
+        make_folder(os.path.dirname(new))
         shutil.move(old, new)
         return describe(new)
 

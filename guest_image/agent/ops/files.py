@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -67,6 +68,14 @@ def _refuse(path: str, status: os.stat_result) -> None:
     raise OpError("invalid", f"{path} is not a regular file", hint="use a command for devices and pipes")
 
 
+def make_folder(path: str) -> None:
+    """Make a folder and those above it; one that is there is fine. NotADirectoryError if a file is in the way."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
+
+
 class _Target:
     """A file being written: aside, and renamed over the old one at the end; appending goes straight to it."""
 
@@ -74,7 +83,7 @@ class _Target:
         self.path = os.path.realpath(path)
         self._mode = mode
         self._aside: str | None = None
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        make_folder(os.path.dirname(self.path))
         old = None
         with suppress(FileNotFoundError):
             old = os.stat(self.path)

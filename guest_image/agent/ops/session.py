@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from guest_image.agent.errors import OpError
 from guest_image.agent.ops.logs import capture
-from guest_image.agent.ops.windows import list_windows
 from guest_image.agent.registry import integer, items, op
 
 if TYPE_CHECKING:
@@ -55,10 +54,14 @@ async def _holds(agent: Agent, condition: dict[str, Any]) -> bool:
     if "unit" in condition:
         text = await capture(agent, ["systemctl", "is-active", "--", condition["unit"]], 1000)
         return text.strip() == "active"
-    pattern = re.compile(condition["window"])
+
+    def seen(display: Any) -> bool:
+        from guest_image.agent.x.windows import window_exists
+
+        return window_exists(display, condition["window"])
+
     try:
-        windows = await list_windows(agent)
+        found = await agent.viewer.call(seen, agent.config.x_timeout_s)
     except OpError:
         return False
-    found = any(pattern.search(str(window.get(key) or "")) for window in windows for key in ("class", "title"))
     return found == bool(condition.get("mapped", True))
