@@ -162,7 +162,13 @@ class FakeNode:
         failed = None
         for index, action in enumerate(actions):
             if isinstance(action, model.Type) and "unmappable" in action.text:
-                failed = {"index": index, "code": "keymap", "message": "no keycode", "hint": "x", "partial": {"typed": 2}}
+                failed = {
+                    "index": index,
+                    "code": "keymap",
+                    "message": "no keycode",
+                    "hint": "x",
+                    "partial": {"typed": 2},
+                }
                 break
             box.acted.append(action)
             if isinstance(action, (model.Move, model.Click)) and action.x is not None and action.y is not None:
