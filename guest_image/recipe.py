@@ -74,11 +74,10 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class App:
-    """A program of the session: started with it, started again if it ends unless `restart` is false."""
+    """A program of the session: started after the window manager, again if it ends unless `restart` is false."""
 
     argv: tuple[str, ...]
     restart: bool = True
-    after: str | None = None
 
     def __post_init__(self) -> None:
         if not self.argv:
@@ -93,6 +92,7 @@ class Recipe:
     description: str
     suite: str
     packages: tuple[str, ...]
+    window_manager: tuple[str, ...]
     apps: tuple[App, ...]
     ready: tuple[Condition, ...]
     trees: tuple[str, ...] = ("common",)
@@ -107,6 +107,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"name = {self.name!r} is not lower-case letters, digits and '-'")
+        if not self.window_manager:
+            raise ValueError("window_manager is empty")
         for package in self.packages:
             if not _PACKAGE.fullmatch(package):
                 raise ValueError(f"packages: {package!r} is not the name of a Debian package")
@@ -151,7 +153,8 @@ def parse_recipe(text: str, source: str = "<recipe>") -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source}: {error}", hint="recipes are TOML files") from error
     reader = _Reader(text, source)
-    return reader.read(Recipe, table, "")
+    recipe: Recipe = reader.read(Recipe, table, "")
+    return recipe
 
 
 class _Reader:

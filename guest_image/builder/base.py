@@ -10,15 +10,16 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from guest_image.builder import mirrors
+from guest_image.builder import mirrors, wheels
 from guest_image.builder.process import Runner, contained
 from guest_image.recipe import Recipe
 
 BASE_PACKAGES = (
-    "at-spi2-core", "busybox-static", "ca-certificates", "dbus", "dbus-user-session", "file", "iproute2", "kmod",
+    "at-spi2-core", "busybox-static", "ca-certificates", "dbus", "dbus-user-session", "file", "fontconfig", "iproute2", "kmod",
     "less", "libpam-systemd", "linux-image-cloud-amd64", "nano", "netbase", "openssh-client", "procps", "psmisc",
     "python3", "scrot", "sudo", "systemd", "systemd-sysv", "tzdata", "udev", "unzip", "x11-utils",
     "x11-xserver-utils", "xclip", "xdotool", "xfonts-base", "xvfb", "xz-utils",
@@ -27,11 +28,21 @@ BASE_PACKAGES = (
 EXCLUDED = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/help/*")
 INCLUDED = ("/usr/share/doc/*/copyright",)
 
-# Run in the tree ($1) once all packages are there. mmdebstrap's own apt settings (the host's proxies and mirrors) go.
+# Run in the tree ($1) once all packages are there. Times of font directories lose their fractions on the disk, and
+# fontconfig would take its caches for old. mmdebstrap's apt settings (the host's proxies and mirrors) go.
 SETTLE = """
 set -eu
 chroot "$1" useradd --uid 1000 --user-group --create-home --shell /bin/bash --comment User user
 chroot "$1" usermod --append --groups audio,video,plugdev user
+mkdir -p "$1"/opt/desktop-sandbox/site
+tar -x --no-same-owner -C "$1"/opt/desktop-sandbox/site < {site}
+chroot "$1" python3 -m compileall -q /opt/desktop-sandbox/site
+if [ -d "$1"/usr/share/fonts ]; then
+    find "$1"/usr/share/fonts "$1"/usr/share/icons "$1"/usr/share/mime "$1"/usr/share/applications \\
+        -type d -exec touch -d @1735689600 {{}} + 2>/dev/null || true
+    chroot "$1" fc-cache --force --system-only
+    for theme in "$1"/usr/share/icons/*/icon-theme.cache; do [ ! -e "$theme" ] || touch "$theme"; done
+fi
 rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*
 rm -f "$1"/boot/initrd* "$1"/var/cache/ldconfig/aux-cache "$1"/var/log/*.log "$1"/var/log/apt/*
 rm -rf "$1"/var/cache/apt/*.bin "$1"/usr/share/doc-base
@@ -61,29 +72,42 @@ def base_digest(recipe: Recipe) -> str:
         "disk_gib": recipe.disk_gib,
         "excluded": [EXCLUDED, INCLUDED],
         "steps": [SETTLE, MAKE_DISK],
+        "wheels": wheels.REQUIREMENTS.read_text(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def make_base(recipe: Recipe, disk: Path, scratch: Path, runner: Runner, progress: Callable[[float, str], None]) -> None:
-    """Build the base into `disk` (a new, sparse raw file). `progress` gets fractions 0..1. Raises BuildError."""
+def make_base(
+    recipe: Recipe, site: bytes, disk: Path, scratch: Path, runner: Runner, progress: Callable[[float, str], None]
+) -> None:
+    """Build the base into `disk` (a new, sparse raw file). `progress` gets fractions 0..1. Raises BuildError.
+
+    `site`: a tar archive of the Python packages that the guest gets (see wheels).
+    """
     root = os.geteuid() == 0
     uuid = str(_uuid(base_digest(recipe)))
     sources = mirrors.host_mirrors().lines(recipe.suite)
     disk.touch()
     disk.chmod(0o666)  # the mapped root of a user namespace writes it through our descriptor
-    with disk.open("r+b") as target:
+    with disk.open("r+b") as target, tempfile.TemporaryFile(dir=scratch) as packages:
+        packages.write(site)
+        packages.flush()
+        os.fchmod(packages.fileno(), 0o644)
         size = f"{recipe.disk_gib}G"
         make_disk = MAKE_DISK.format(uuid=uuid, target=f"/proc/self/fd/{target.fileno()}", size=size)
-        argv = mmdebstrap_command(recipe, sources, make_disk, mirrors.host_apt_options(), root=root)
-        env = {"INITRD": "No", "SOURCE_DATE_EPOCH": "1735689600", "TMPDIR": str(scratch) if root else "/var/tmp"}
+        settle = SETTLE.format(site=f"/proc/self/fd/{packages.fileno()}")
+        argv = mmdebstrap_command(recipe, sources, [settle, make_disk], mirrors.host_apt_options(), root=root)
+        large = str(scratch) if root else "/var/tmp"  # noqa: S108  (mapped users cannot enter our directories)
+        env = {"INITRD": "No", "SOURCE_DATE_EPOCH": "1735689600", "TMPDIR": large}
         follow = _Follower(progress)
-        runner.run(contained(argv) if root else argv, on_line=follow, env=env, pass_fds=[target.fileno()])
+        runner.run(
+            contained(argv) if root else argv, on_line=follow, env=env, pass_fds=[target.fileno(), packages.fileno()]
+        )
     disk.chmod(0o644)
 
 
 def mmdebstrap_command(
-    recipe: Recipe, sources: list[str], make_disk: str, options: Mapping[str, str], *, root: bool
+    recipe: Recipe, sources: list[str], hooks: list[str], options: Mapping[str, str], *, root: bool
 ) -> list[str]:
     """The command line of mmdebstrap."""
     return [
@@ -99,8 +123,7 @@ def mmdebstrap_command(
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
         *(f"--dpkgopt=path-include={pattern}" for pattern in INCLUDED),
         f"--include={','.join(sorted({*BASE_PACKAGES, *recipe.packages}))}",
-        f"--customize-hook={SETTLE}",
-        f"--customize-hook={make_disk}",
+        *(f"--customize-hook={hook}" for hook in hooks),
         recipe.suite,
         "-",
         *sources,
@@ -112,33 +135,27 @@ def _uuid(digest: str) -> str:
 
 
 class _Follower:
-    """Turns mmdebstrap's output into a fraction: packages fetched, unpacked and set up, then the disk."""
+    """Turns mmdebstrap's output into a fraction: two apt runs (the essential packages, then all the rest), the disk."""
 
-    _WEIGHTS = ((r"Get:\d+ ", 0.3), (r"(Unpacking|Selecting previously) ", 0.3), (r"Setting up ", 0.3))
+    _RUNS = ((0.0, 0.1), (0.1, 0.9))
+    _LINES = re.compile(r"(Get:\d+|Unpacking|Setting up) (\S+)")
 
     def __init__(self, progress: Callable[[float, str], None]) -> None:
         self._progress = progress
-        self._patterns = [(re.compile(pattern), weight) for pattern, weight in self._WEIGHTS]
-        self._seen = [0] * len(self._patterns)
+        self._run = -1
         self._total = 1
-        self._best = 0.0
+        self._seen = 0
 
     def __call__(self, line: str) -> None:
         count = re.search(r"(\d+) newly installed", line)
         if count:
-            self._total = max(self._total, int(count[1]))
-        if "running --customize-hook" in line:
-            self._report(0.92, "disk")
-        for index, (pattern, _) in enumerate(self._patterns):
-            if pattern.match(line):
-                self._seen[index] += 1
-                words = line.split()
-                self._report(self._fraction(), words[2] if index == 2 and len(words) > 2 else words[1])
-
-    def _fraction(self) -> float:
-        pairs = zip(self._seen, self._patterns, strict=True)
-        return sum(weight * min(1.0, seen / self._total) for seen, (_, weight) in pairs)
-
-    def _report(self, fraction: float, message: str) -> None:
-        self._best = max(self._best, fraction)
-        self._progress(self._best, message)
+            self._run = min(self._run + 1, len(self._RUNS) - 1)
+            self._total, self._seen = 3 * int(count[1]), 0
+        elif "running --customize-hook" in line:
+            self._progress(0.92, "writing the disk")
+        elif self._run >= 0 and (match := self._LINES.match(line)):
+            self._seen += 1
+            start, end = self._RUNS[self._run]
+            words = line.split()
+            name = words[4] if match[1].startswith("Get:") and len(words) > 4 else match[2]
+            self._progress(start + (end - start) * min(1.0, self._seen / self._total), name)

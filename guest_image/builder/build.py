@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_image.builder import base, initrd, kernel, layin
+from guest_image.builder import base, initrd, kernel, layin, wheels
 from guest_image.builder.errors import BuildError
 from guest_image.builder.process import Runner
 from guest_image.builder.store import Image, Store, write_image
@@ -38,12 +38,10 @@ class Progress:
 
 def image_digest(recipe: Recipe) -> str:
     """Digest of the recipe and of all that is laid into its image (64 hex digits). Quick; builds nothing."""
-    # Wheels are pinned by requirements.txt: its bytes stand for theirs, so that nothing needs to be downloaded.
-    entries = layin.collect(recipe, Path("/nonexistent"))
+    entries = layin.collect(recipe)
     parts = [
         base.base_digest(recipe),
         layin.digest(entries),
-        hashlib.sha256(layin.REQUIREMENTS.read_bytes()).hexdigest(),
         hashlib.sha256(initrd.INIT.encode()).hexdigest(),
         repr(recipe),
     ]
@@ -70,13 +68,14 @@ def build_image(
     """
     store = Store(home)
     digest = image_digest(recipe)
+    cancel = cancel or threading.Event()
     _need_tools()
-    with store.locked():
+    with store.locked(cancel):
         found = store.find(recipe.name, digest)
         if found is not None and not force:
             return found
         log = store.logs / f"build-{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}.log"
-        runner = Runner(log, cancel or threading.Event())
+        runner = Runner(log, cancel)
         try:
             return _build(recipe, store, digest, runner, progress, force)
         finally:
@@ -95,10 +94,11 @@ def _build(
     base_directory = store.base_directory(base.base_digest(recipe))
     if force or not (base_directory / "disk.raw").exists():
         with step("Debian packages", 0.0, 0.9) as report, store.aside(base_directory) as scratch:
-            base.make_base(recipe, scratch / "disk.raw", scratch, runner, report)
+            site = wheels.pack(wheels.fetch_wheels(store.home))
+            base.make_base(recipe, site, scratch / "disk.raw", scratch, runner, report)
     disk = base_directory / "disk.raw"
     with step("files to lay in", 0.9, 0.93):
-        entries = layin.collect(recipe, layin.fetch_wheels(store.home))
+        entries = layin.collect(recipe)
     with (
         step("kernel and initrd", 0.93, 1.0),
         store.aside(store.image_directory(recipe.name, digest)) as directory,

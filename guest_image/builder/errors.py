@@ -8,9 +8,7 @@ from pathlib import Path
 class BuildError(Exception):
     """An image could not be built. `log` is the whole log's path, `tail` its last lines ("" where there is none)."""
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, log: Path | None = None, tail: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, log: Path | None = None, tail: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -1,4 +1,4 @@
-"""What is laid over a base: the recipe's trees, our packages, their wheels, and which units are on or off.
+"""What is laid over a base: the recipe's trees, our packages, and which units are on or off.
 
 Collected on the host as cpio entries; the initrd copies them over the disk when their digest is another one.
 """
@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +14,11 @@ from pathlib import Path
 import actions
 import guest_image
 from guest_image.builder import cpio
-from guest_image.builder.errors import BuildError
 from guest_image.recipe import TREE_DIRECTORY, Recipe
 
 HOME = "opt/desktop-sandbox"
 USER_ID = 1000
 OWNERS = {"home/user": USER_ID}
-
-REQUIREMENTS = Path(guest_image.__file__).parent / "requirements.txt"
 
 ENABLED = {
     "multi-user.target.wants": ("desktop-session.service", "desktop-agent.service"),
@@ -47,6 +41,9 @@ MASKED = (
     "modprobe@loop.service", "ldconfig.service", "keyboard-setup.service", "console-setup.service",
     "NetworkManager-wait-online.service", "x11-common.service", "saned.socket", "upower.service", "udisks2.service",
     "colord.service", "accounts-daemon.service", "cups.service", "cups.socket", "cups.path", "ssh.service",
+    "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-modules-load.service",
+    "systemd-udev-load-credentials.service", "systemd-sysusers.service", "systemd-journal-flush.service",
+    "systemd-hostnamed.socket", "systemd-creds.socket", "systemd-sysext.socket", "systemd-importd.socket",
     "systemd-quotacheck-root.service", "systemd-fsck-root.service", "systemd-hibernate-clear.service",
 )  # fmt: skip
 USER_MASKED = (
@@ -60,12 +57,11 @@ USER_MASKED = (
 )  # fmt: skip
 
 
-def collect(recipe: Recipe, wheels: Path) -> list[cpio.Entry]:
-    """All entries of the lay-in, parents first; paths relative to the disk's root. `wheels`: where wheels lie."""
+def collect(recipe: Recipe) -> list[cpio.Entry]:
+    """All entries of the lay-in, parents first; paths relative to the disk's root."""
     entries = [
         *(entry for tree in recipe.trees for entry in tree_entries(TREE_DIRECTORY / tree)),
         *package_entries(),
-        *wheel_entries(wheels),
         *unit_entries(),
         cpio.Entry.file("etc/desktop-sandbox/recipe.json", recipe_json(recipe)),
     ]
@@ -84,6 +80,7 @@ def recipe_json(recipe: Recipe) -> bytes:
         "resolution": recipe.resolution,
         "max_resolution": recipe.max_resolution,
         "environment": dict(recipe.environment),
+        "window_manager": recipe.window_manager,
         "apps": [asdict(app) for app in recipe.apps],
     }
     return json.dumps(facts, indent=1, sort_keys=True).encode()
@@ -114,15 +111,6 @@ def _sources(top: Path) -> list[Path]:
     return sorted(path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
-def wheel_entries(wheels: Path) -> Iterator[cpio.Entry]:
-    """Contents of the wheels, unpacked."""
-    for path in sorted(wheels.glob("*.whl")):
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if not name.endswith("/"):
-                    yield cpio.Entry.file(f"{HOME}/site/{name}", archive.read(name))
-
-
 def unit_entries() -> Iterator[cpio.Entry]:
     """Links that turn systemd units on and off."""
     for target, units in ENABLED.items():
@@ -132,22 +120,3 @@ def unit_entries() -> Iterator[cpio.Entry]:
         yield cpio.Entry.link(f"etc/systemd/system/{unit}", "/dev/null")
     for unit in USER_MASKED:
         yield cpio.Entry.link(f"etc/systemd/user/{unit}", "/dev/null")
-
-
-def fetch_wheels(home: Path) -> Path:
-    """The directory with the wheels of requirements.txt, downloaded by pip if they are not there yet.
-
-    Raises BuildError if pip cannot get them.
-    """
-    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
-    target = home / "wheels" / key
-    if target.is_dir():
-        return target
-    aside = home / "wheels" / f".building-{key}"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise BuildError("pip cannot download the guest's Python packages", tail=result.stderr[-2000:])
-    aside.rename(target)
-    return target

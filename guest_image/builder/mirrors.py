@@ -53,8 +53,8 @@ def parse_deb822(text: str) -> list[Source]:
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in {"no", "false"}:
             continue
         suites, components = fields.get("suites", "").split(), fields.get("components", "").split()
-        for uri in fields.get("uris", "").split():
-            sources.append(Source(uri.rstrip("/"), tuple(suites), tuple(components)))
+        uris = fields.get("uris", "").split()
+        sources += [Source(uri.rstrip("/"), tuple(suites), tuple(components)) for uri in uris]
     return sources
 
 

@@ -8,13 +8,16 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
-from guest_image.builder.errors import BuildError
+from guest_image.builder.errors import BuildCancelledError, BuildError
 
 _ASIDE = ".building-"
+_LOCK_RETRY_S = 0.3
 _MANIFEST = "manifest.json"
 
 
@@ -66,12 +69,17 @@ class Store:
         return self.bases / digest[:16]
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the store for one build at a time (waits for another process), and remove what dead builds left."""
+    def locked(self, cancel: threading.Event) -> Iterator[None]:
+        """Hold the store for one build at a time, and remove what dead builds left.
+
+        Waits while another process builds. Raises BuildCancelledError when told to stop meanwhile.
+        """
         for directory in (self.images, self.bases, self.logs, self.home / "wheels"):
             directory.mkdir(parents=True, exist_ok=True)
         with (self.home / "images.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _try_lock(lock):
+                if cancel.wait(_LOCK_RETRY_S):
+                    raise BuildCancelledError("the build was stopped while another one ran")
             self._clean()
             yield
 
@@ -134,6 +142,14 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     if path.exists():
         raise BuildError(f"cannot remove {path}, left by an earlier build", hint="remove it by hand")
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sync_tree(top: Path) -> None:

@@ -53,6 +53,7 @@ def command(image: Image, recipe: Recipe, directory: Path) -> list[str]:
         "-device", "virtio-serial-device", *ports,
         "-chardev", f"socket,id=shell,path={directory}/shell.sock,server=on,wait=off",
         "-device", "virtconsole,chardev=shell",
+        "-chardev", f"file,id=dump,path={directory}/dump", "-device", "virtserialport,chardev=dump,name=dump",
         "-device", "virtio-net-device", "-device", "virtio-rng-device",
     ]  # fmt: skip
 

@@ -1,0 +1,53 @@
+"""The Python packages that the guest gets beside Debian's: fetched by pip on the host, unpacked into the base."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import guest_image
+from guest_image.builder.errors import BuildError
+
+REQUIREMENTS = Path(guest_image.__file__).parent / "requirements.txt"
+
+
+def fetch_wheels(home: Path) -> Path:
+    """The directory with the wheels of requirements.txt, downloaded by pip if they are not there yet.
+
+    Raises BuildError if pip cannot get them.
+    """
+    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    target = home / "wheels" / key
+    if target.is_dir():
+        return target
+    aside = home / "wheels" / f".building-{key}"
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise BuildError(
+            "pip cannot download the guest's Python packages",
+            hint=f"try it by hand: pip download --no-deps --requirement {REQUIREMENTS}",
+            tail=result.stderr[-2000:],
+        )
+    aside.rename(target)
+    return target
+
+
+def pack(wheels: Path) -> bytes:
+    """A tar archive of what the wheels hold; the same wheels always give the same bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for path in sorted(wheels.glob("*.whl")):
+            with zipfile.ZipFile(path) as wheel:
+                for name in sorted(item for item in wheel.namelist() if not item.endswith("/")):
+                    data = wheel.read(name)
+                    member = tarfile.TarInfo(name)
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
