@@ -86,6 +86,18 @@ _SOUND = (0x1008FF11, 0x1008FF12, 0x1008FF13, 0x1008FF14, 0x1008FF15, 0x1008FF16
 _BROWSER = (0x1008FF18, 0x1008FF1B, 0x1008FF26, 0x1008FF27, 0x1008FF28, 0x1008FF29, 0x1008FF30, 0x1008FF73)
 _CLIPBOARD = (0x1008FF57, 0x1008FF58, 0x1008FF6B, 0x1008FF6D)
 _KEPT_VENDOR_KEYS = frozenset((*_SOUND, *_BROWSER, *_CLIPBOARD))
+_COMMON = "äöüßéèêëàâáåãæçíìîïñóòôõøœúùûýčćďěňřšťůžąęłńśźżğışőű" + "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїє" + "–—“”‘’…€«»"
+
+
+def common_letters() -> list[tuple[int, int]]:
+    """Keysyms of letters many texts need, lower and upper case, for spare keys to begin with."""
+    pairs = []
+    for char in _COMMON:
+        upper = char.upper()
+        pairs.append((character_keysym(char), character_keysym(upper if len(upper) == 1 else char)))
+    return pairs
+
+
 _LAST_BLOCK = 208
 
 

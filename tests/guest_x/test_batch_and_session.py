@@ -1,6 +1,6 @@
 import pytest
 
-from actions.model import Click, CursorPosition, Key, KeyDown, Move, Type, Wait, to_wire
+from actions.model import Click, CursorPosition, Key, KeyDown, MouseDown, Move, Type, Wait, to_wire
 from guest_image.agent.x.batch import run_batch
 from guest_image.agent.x.failure import ActionFailed
 from guest_image.agent.x.performer import Performer
@@ -79,3 +79,13 @@ def test_one_connection_for_life(server, performer):
         performer.perform(Click())
     assert len(display.res_query_clients().clients) == before
     assert performer.connect() is display
+
+
+def test_an_agent_that_was_killed_leaves_nothing_pressed(server, performer):
+    performer.perform(MouseDown("left", 5, 5))
+    performer.perform(KeyDown("shift"))
+    successor = Performer(server.name)
+    display = successor.connect()
+    assert display.screen().root.query_pointer().mask & 0x1FFF == 0
+    assert not any(display.query_keymap())
+    successor.close()

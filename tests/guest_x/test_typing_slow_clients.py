@@ -117,6 +117,7 @@ def test_a_new_layout_is_noticed(server, performer, recorder):
 
     reader = recorder("--ping")
     performer.perform(Type("yz"))
+    until(lambda: reader.text() == "yz")
     subprocess.run(["setxkbmap", "-display", server.name, "de"], check=True)
     performer.perform(Type("yz@ßж"))
     until(lambda: len(reader.text()) >= 7)

@@ -2,7 +2,8 @@
 
 Two proofs. A window that speaks _NET_WM_PING (GTK, Qt, Chromium, ...) is sent one: applications handle their events in
 order, so its answer comes after the keys. For others (xterm) the kernel is asked: nothing unread in the application's
-X socket while its main thread waits for events, three times with X round trips in between. See EWMH 1.5, _NET_WM_PING.
+X socket while its main thread waits for events, three times with X round trips in between. One that never waits, or of
+which the kernel tells nothing, passes when nothing unread was seen for two seconds on end. See EWMH 1.5, _NET_WM_PING.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from Xlib.ext import res
 from Xlib.protocol.event import ClientMessage
 
 from guest_image.agent.x.connection import Connection
-from guest_image.agent.x.sockets import has_read_everything
+from guest_image.agent.x.sockets import look_at
 
-_UNKNOWN_CLIENT_S = 1.0
+_EMPTY_S = 2.0
 _PROBE_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03)
 
 
@@ -94,9 +95,8 @@ class Drain:
         silent = [target for target in self._targets.values() if not target.pings]
         tickets = self.mark()
         for target in silent:
-            limit = deadline if target.pid else min(deadline, time.monotonic() + _UNKNOWN_CLIENT_S)
-            done = self._poll(lambda target=target: self._idle(target), limit, cancelled)  # type: ignore[misc]
-            if not done and (target.pid or cancelled()):
+            target.empty_since = None
+            if not self._poll(lambda target=target: self._idle(target), deadline, cancelled):  # type: ignore[misc]
                 return False
         if not self.wait(tickets, deadline, cancelled):
             return False
@@ -120,11 +120,17 @@ class Drain:
     def _idle(self, target: _Target) -> bool:
         if not self._alive(target):
             return True
-        return target.pid is not None and all(self._once_idle(target.pid) for _ in range(3))
-
-    def _once_idle(self, pid: int) -> bool:
-        self._display.sync()
-        return has_read_everything(pid) is not False
+        for _ in range(3):
+            self._display.sync()
+            seen = look_at(target.pid) if target.pid else None
+            if seen is not None and seen.unread:
+                target.empty_since = None
+                return False
+            if seen is None or not seen.waits:
+                now = time.monotonic()
+                target.empty_since = target.empty_since or now
+                return now - target.empty_since >= _EMPTY_S
+        return True
 
     def _alive(self, target: _Target) -> bool:
         try:
@@ -162,9 +168,10 @@ class Drain:
 
 
 class _Target:
-    __slots__ = ("pid", "pings", "window")
+    __slots__ = ("empty_since", "pid", "pings", "window")
 
     def __init__(self, window: Any, pings: bool, pid: int | None) -> None:
         self.window = window
         self.pings = pings
         self.pid = pid
+        self.empty_since: float | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from Xlib import X, Xatom
 from Xlib.ext import xtest
 
-from actions.keymap import Keymap, Stroke, choose_spare_keys, read_keymap
+from actions.keymap import Keymap, Stroke, choose_spare_keys, common_letters, read_keymap
 from actions.typing_plan import SpareKeys, runs
 from guest_image.agent.x.connection import Connection
 
@@ -21,8 +21,9 @@ SPARE_PROPERTY = "_DESKTOP_SANDBOX_SPARE_KEYS"
 
 
 def prepare_keyboard(display: Any) -> list[int]:
-    """Set keycodes aside for characters that the layout lacks, and empty them; returns them, best first.
+    """Set keycodes aside for characters that the layout lacks; returns them, best first.
 
+    The letters of European languages lie on them from the start, so that typing these changes no keymap.
     The list is kept in a property of the root window, so the second call only reads it. Call it before the window
     manager starts: a desktop grabs vendor keys by keycode, and a key that was grabbed types nothing.
     """
@@ -33,8 +34,10 @@ def prepare_keyboard(display: Any) -> list[int]:
         return list(known.value)
     rows = _read_rows(display)
     spare = choose_spare_keys(rows, _read_modifiers(display))
-    empty = SpareKeys(spare)
-    for first, keysyms in runs({keycode: (0, 0) for keycode in spare if any(rows[keycode])}, empty):
+    bound = dict(zip(spare, common_letters(), strict=False))
+    keys = SpareKeys(spare, bound)
+    wanted = {keycode: keys.row(keycode) for keycode in spare if keycode in bound or any(rows[keycode])}
+    for first, keysyms in runs(wanted, keys):
         display.change_keyboard_mapping(first, keysyms)
     root.change_property(atom, Xatom.CARDINAL, 32, spare)
     display.sync()
@@ -136,6 +139,14 @@ class Keyboard:
         """Switch caps lock over, by its key."""
         for keycode in self.keymap.lock_keys[:1]:
             self.stroke(Stroke(keycode, False), 0)
+
+    def release_leftovers(self) -> None:
+        """Let go what an agent that was killed held down: this machine has no other keyboard or mouse."""
+        held = self._held()
+        self.release(held)
+        for button in (1, 2, 3, 8, 9):
+            xtest.fake_input(self._display, X.ButtonRelease, button)
+        self._display.flush()
 
     def repeat(self, on: bool) -> None:
         """Auto-repeat: only on while a key is held on purpose, so that no stall of the machine doubles a character."""

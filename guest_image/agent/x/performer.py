@@ -111,6 +111,7 @@ class Performer:
             self._typist = Typist(connection)
             self._keys = Keys(self._typist, keyboard, connection.display)
             self._pointer = Pointer(mouse, pynput.mouse.Button)
+            self._typist.keyboard.release_leftovers()
         except (ConnectionClosedError, ImportError, OSError) as error:
             connection.close()
             raise ActionFailed(

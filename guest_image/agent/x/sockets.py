@@ -11,6 +11,7 @@ import platform
 import socket
 import termios
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _PIDFD_GETFD = 438  # the same number on every architecture
@@ -20,14 +21,21 @@ _EVENT_WAITS = _X86_64_WAITS if platform.machine() == "x86_64" else _GENERIC_WAI
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def has_read_everything(pid: int) -> bool | None:
-    """Whether the process waits for events and has nothing unread in its X sockets; None if that cannot be told."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`unread` bytes in the X sockets of a process, and whether its main thread `waits` for events."""
+
+    unread: int
+    waits: bool
+
+
+def look_at(pid: int) -> Look | None:
+    """How far a process has read; None if the kernel does not tell."""
     try:
         waits = _waits_for_events(pid)
-        unread = sum(_unread_bytes(sock) for sock in _x_sockets(pid))
+        return Look(sum(_unread_bytes(sock) for sock in _x_sockets(pid)), waits)
     except OSError:
         return None
-    return waits and unread == 0
 
 
 def _waits_for_events(pid: int) -> bool:

@@ -18,6 +18,7 @@ from guest_image.agent.x.keyboard import Keyboard
 CHUNK = 48
 AHEAD = 3
 SILENT_CHUNKS = 6
+SILENT_PACE_S = 1.0
 STALL_S = 30.0
 
 
@@ -74,8 +75,8 @@ class Typist:
     ) -> None:
         deadline = time.monotonic() + STALL_S
         if self._drain.silent:
-            if number % SILENT_CHUNKS == 0:
-                self.drain(cancelled, text, done)
+            if number % SILENT_CHUNKS == 0 and self._drain.wait_all(time.monotonic() + SILENT_PACE_S, cancelled):
+                self._caught_up()
             return
         tickets.append(self._drain.mark())
         if len(tickets) >= AHEAD and not self._drain.wait(tickets.popleft(), deadline, cancelled):
@@ -85,12 +86,17 @@ class Typist:
         """Wait until the applications typed into have read every key, so that spare keys may change."""
         if not self._drain.wait_all(time.monotonic() + STALL_S, cancelled):
             raise _stopped("cancelled" if cancelled() else "not_responding", text, done)
+        self._caught_up()
+
+    def _caught_up(self) -> None:
         self.keyboard.spare.drained()
         self._drain.note_focus()
 
     def key_stroke(self, keysym: int, cancelled: Callable[[], bool]) -> Stroke:
         """The key that means `keysym`; one that no key has is put on a spare one."""
         keyboard = self.keyboard
+        if keysym in keyboard.keymap.strokes:
+            return keyboard.keymap.strokes[keysym]
         self._drain.note_focus()
         plan = keyboard.spare.plan(keyboard.keymap, [keysym], 1)
         if plan.must_drain:
