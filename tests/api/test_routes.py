@@ -156,7 +156,7 @@ def test_list_filters_and_pages(http: httpx.Client) -> None:
         cursor = page["cursor"]
         if cursor is None:
             break
-    assert sum(pages, []) == ids
+    assert [one for page in pages for one in page] == ids
     problem(http.get("/v1/sandboxes", params={"metadata": "x"}), 422, "invalid-request")
     problem(http.get("/v1/sandboxes", params={"limit": 0}), 422, "invalid-request")
     problem(http.get("/v1/sandboxes", params={"state": "flying"}), 422, "invalid-request")
@@ -178,7 +178,7 @@ def test_actions(http: httpx.Client, live: Live, box: str) -> None:
     )  # fmt: skip
     assert found["evidence"]["index"] == 1  # type: ignore[index]
     problem(http.post(f"{box}/actions", json={"actions": [{"type": "move", "x": 1280, "y": 0}]}), 422, "invalid-action")
-    assert len(live.node.sandboxes[box.rsplit("/")[-1]].acted) == 3
+    assert len(live.node.sandboxes[box.rsplit("/", maxsplit=1)[-1]].acted) == 3
     halted = http.post(
         f"{box}/actions",
         json={"actions": [{"type": "screenshot"}, {"type": "type", "text": "unmappable"}], "screenshot": True},
