@@ -102,7 +102,10 @@ def extract_vmlinux(bzimage: bytes) -> bytes | None:
     payload = bzimage[start : start + length]
     try:
         if payload.startswith(b"\xfd7zXZ\0"):
-            kernel = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(payload)
+            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            kernel = unpacker.decompress(payload)
+            if not unpacker.eof:
+                return None
         elif payload.startswith(b"\x1f\x8b"):
             kernel = gzip.decompress(payload[:-4])
         elif payload.startswith(b"\x28\xb5\x2f\xfd"):

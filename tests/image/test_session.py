@@ -1,0 +1,133 @@
+"""The session's decisions: state page, restarts, configuration, cgroups; and its programs as real processes."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import time
+from pathlib import Path
+
+import pytest
+
+from guest_image.agent import state_page
+from guest_image.agent.state_page import FILE_BYTES, HEADER_BYTES, ScreenState
+from guest_image.builder import layin
+from guest_image.recipe import load_recipe
+from guest_image.session import config
+from guest_image.session.apps import Supervisor, restart_delay_s
+from guest_image.session.cgroups import own_cgroup
+from guest_image.session.pages import LockedFile, StateWriter, cursor_bytes, framebuffer_stride
+
+FIRST = ScreenState(
+    seq=0, width=1280, height=800, max_width=1920, max_height=1200, stride_bytes=7680, generation=1, cursor_x=0,
+    cursor_y=0, cursor_serial=0, cursor_width=0, cursor_height=0, hot_x=0, hot_y=0, session_pid=77,
+)  # fmt: skip
+
+
+def test_state_page_is_whole_after_each_update() -> None:
+    page = mmap.mmap(-1, FILE_BYTES)
+    writer = StateWriter(page, FIRST)
+    first = state_page.unpack(page[:4096])
+    assert first is not None
+    writer.update(cursor_x=1279, cursor_y=0)
+    writer.update(b"\1\2\3\4", cursor_serial=9, cursor_width=1, cursor_height=1)
+    state = state_page.unpack(page[:4096])
+    assert state is not None
+    assert (state.cursor_x, state.cursor_y, state.cursor_serial) == (1279, 0, 9)
+    assert state.seq == first.seq + 4
+    assert page[HEADER_BYTES : HEADER_BYTES + 4] == b"\1\2\3\4"
+
+
+def test_state_page_of_a_session_that_died_while_writing_is_made_whole() -> None:
+    page = mmap.mmap(-1, FILE_BYTES)
+    StateWriter(page, ScreenState(**{**vars_of(FIRST), "seq": 7}))
+    state = state_page.unpack(page[:4096])
+    assert state is not None
+    assert state.seq % 2 == 0
+    assert state.seq > 7
+
+
+def vars_of(state: ScreenState) -> dict[str, int]:
+    return {name: getattr(state, name) for name in state.__dataclass_fields__}
+
+
+def test_an_update_that_changes_nothing_writes_nothing() -> None:
+    page = mmap.mmap(-1, FILE_BYTES)
+    writer = StateWriter(page, FIRST)
+    before = page[:4096]
+    writer.update(cursor_x=0)
+    assert page[:4096] == before
+
+
+def test_cursor_is_little_endian_and_cut_to_what_fits() -> None:
+    assert cursor_bytes([0x80112233, 0xFF000000], 2, 1) == (b"\x33\x22\x11\x80\0\0\0\xff", 2, 1)
+    data, width, height = cursor_bytes(list(range(200 * 130)), 200, 130)
+    assert (width, height) == (128, 128)
+    assert data[128 * 4 : 128 * 4 + 4] == (200).to_bytes(4, "little")
+
+
+def test_stride_comes_from_the_xwd_header() -> None:
+    words = [160, 7, 2, 24, 1920, 1200, 0, 0, 32, 0, 32, 32, 7680]
+    header = b"".join(word.to_bytes(4, "big") for word in words)
+    assert framebuffer_stride(header) == 7680
+    with pytest.raises(ValueError, match="version"):
+        framebuffer_stride(bytes(100))
+
+
+def test_files_are_locked_in_memory(tmp_path: Path) -> None:
+    locked = LockedFile(tmp_path / "state", 8192)
+    locked.map[0:2] = b"hi"
+    assert (tmp_path / "state").read_bytes()[:2] == b"hi"
+    status = Path("/proc/self/status").read_text()
+    assert int(status.split("VmLck:")[1].split()[0]) >= 8
+
+
+@pytest.mark.parametrize(
+    ("lived_s", "failures", "delay_s"), [(3600, 5, 0), (60, 0, 0), (1, 0, 0.5), (1, 1, 1), (0, 4, 8), (0, 99, 60)]
+)
+def test_restarts_become_less_eager(lived_s: float, failures: int, delay_s: float) -> None:
+    assert restart_delay_s(lived_s, failures) == delay_s
+
+
+def test_a_program_that_ends_is_started_again_and_one_that_may_end_is_not(tmp_path: Path) -> None:
+    now = [0.0]
+    supervisor = Supervisor({"PATH": "/usr/bin:/bin"}, lambda: None, tmp_path, lambda: now[0])
+    again = config.AppConfig(("sh", "-c", f"echo x >> {tmp_path}/again"))
+    once = config.AppConfig(("sh", "-c", f"echo x >> {tmp_path}/once"), restart=False)
+    supervisor.start(again)
+    supervisor.start(once)
+    supervisor.start(config.AppConfig(("/no/such/program",)))
+    deadline = time.monotonic() + 10
+    while supervisor._children and time.monotonic() < deadline:
+        supervisor.reap()
+        time.sleep(0.01)
+    assert supervisor.run_due() == 0.5
+    now[0] = 0.6
+    assert supervisor.run_due() == 1.0  # the missing program failed again and waits longer
+    assert [child.app for child in supervisor._children.values()] == [again]
+    for child in supervisor._children.values():
+        child.process.wait()
+    assert (tmp_path / "again").read_text() == "x\nx\n"
+    assert (tmp_path / "once").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("name", ["minimal", "desktop"])
+def test_the_session_reads_what_the_builder_lays_in(name: str) -> None:
+    facts = config.parse(json.loads(layin.recipe_json(load_recipe(name))))
+    assert facts.resolution == (1280, 800)
+    assert facts.window_manager.argv == load_recipe(name).window_manager
+    assert len(facts.apps) == len(load_recipe(name).apps)
+
+
+def test_environment_is_what_the_agent_expects() -> None:
+    text = config.environment_file(config.user_environment(1000, {"A": "b=c"}))
+    lines = dict(line.split("=", 1) for line in text.splitlines())
+    assert lines["DISPLAY"] == ":0"
+    assert lines["DBUS_SESSION_BUS_ADDRESS"] == "unix:path=/run/user/1000/bus"
+    assert lines["A"] == "b=c"
+
+
+def test_own_cgroup() -> None:
+    top = Path("/sys/fs/cgroup/system.slice/desktop-session.service")
+    assert own_cgroup("0::/system.slice/desktop-session.service\n") == top
+    assert own_cgroup("0::/system.slice/desktop-session.service/display\n") == top
