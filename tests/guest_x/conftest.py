@@ -102,3 +102,14 @@ def recorder(server, tmp_path):
         return Recorder(server, tmp_path / f"events-{len(server.children)}", *options)
 
     return start
+
+
+@pytest.fixture
+def desktop(server, performer):
+    """The server with openbox, if there is one."""
+    display = performer.connect()
+    if shutil.which("openbox"):
+        server.start("openbox")
+        check = display.intern_atom("_NET_SUPPORTING_WM_CHECK")
+        until(lambda: display.screen().root.get_full_property(check, 0), what="openbox")
+    return server

@@ -11,7 +11,6 @@ import time
 import pytest
 
 from actions.model import Click, Key, Move, Type
-from guest_image.agent.x.keyboard import prepare_keyboard
 from guest_image.agent.x.windows import list_windows, window_exists
 
 from .conftest import until
@@ -23,19 +22,6 @@ TEXT = PLAIN * 4 + MIXED * 3 + REPEATED * 2 + many_characters(450) + PLAIN
 def needs(*programs):
     missing = [name for name in programs if not shutil.which(name)]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
-
-
-@pytest.fixture
-def desktop(server, performer):
-    display = performer.connect()
-    prepare_keyboard(display)
-    if shutil.which("openbox"):
-        server.start("openbox")
-        until(
-            lambda: display.screen().root.get_full_property(display.intern_atom("_NET_SUPPORTING_WM_CHECK"), 0),
-            what="openbox",
-        )
-    return server
 
 
 @contextlib.contextmanager

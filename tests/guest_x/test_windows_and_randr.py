@@ -24,11 +24,10 @@ def test_windows_without_a_window_manager(server, performer, recorder):
 
 
 @pytest.mark.skipif(not (shutil.which("openbox") and shutil.which("xterm")), reason="needs openbox and xterm")
-def test_windows_with_a_window_manager(server, performer):
+def test_windows_with_a_window_manager(desktop, performer):
     display = performer.connect()
-    server.start("openbox")
-    server.start("xterm", "-T", "Grüße 世界", "-geometry", "40x10+100+120")
-    until(lambda: window_exists(display, "^Grüße 世界$"), what="xterm")
+    desktop.start("xterm", "-T", "Grüße 世界", "-geometry", "40x10+100+120")
+    until(lambda: window_exists(display, "^XTerm$") and window_exists(display, "^Grüße 世界$"), what="xterm")
     until(lambda: active_window(display), what="the focus")
     (window,) = list_windows(display)
     assert window.class_name == "XTerm"

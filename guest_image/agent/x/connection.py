@@ -45,9 +45,9 @@ class Connection:
                     self.pongs.add(words[1])
 
     def alive(self) -> bool:
-        """Whether the server still answers. One round trip."""
+        """Whether the connection is still open, as far as the socket knows. No round trip."""
         try:
-            self.display.sync()
+            self.collect()
         except (ConnectionClosedError, OSError):
             return False
         return True

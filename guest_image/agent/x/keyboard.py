@@ -66,6 +66,7 @@ class Keyboard:
         self._modifiers: list[list[int]] = []
         self.keymap = Keymap({})
         self.holding = False
+        self.state = 0
         self.spare = SpareKeys(self._spare_keycodes)
         self._reload()
 
@@ -77,8 +78,9 @@ class Keyboard:
         self._group = -1
 
     def refresh(self) -> None:
-        """Take note of layout changes by others and of the layout group that is on. Two short round trips at most."""
-        state = self._connection.root.query_pointer().mask
+        """Take note of modifiers, of the layout group that is on, and of layout changes by others. One round trip."""
+        state: int = self._connection.root.query_pointer().mask
+        self.state = state & 0xFF
         self._connection.collect()
         foreign = [notice for notice in self._connection.mapping_notices if not self._is_own(notice)]
         self._connection.mapping_notices.clear()
@@ -132,8 +134,8 @@ class Keyboard:
         return [place * 8 + bit for place, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1]
 
     def caps_lock_on(self) -> bool:
-        """Whether caps lock would change letters."""
-        return bool(self._connection.root.query_pointer().mask & X.LockMask)
+        """Whether caps lock would change letters, as of the last `refresh`."""
+        return bool(self.state & X.LockMask)
 
     def tap_caps_lock(self) -> None:
         """Switch caps lock over, by its key."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from Xlib import X
+
 from actions.keymap import Stroke
 from actions.typing_plan import text_keysyms
 from guest_image.agent.x.connection import Connection
@@ -113,7 +115,7 @@ class Typist:
     def _neutral(self) -> Iterator[None]:
         """No modifier held, caps lock off, no auto-repeat; afterwards the modifiers are as they were."""
         keyboard = self.keyboard
-        held = keyboard.held_modifiers()
+        held = keyboard.held_modifiers() if keyboard.state & ~X.LockMask else []
         caps = keyboard.caps_lock_on()
         keyboard.repeat(False)
         keyboard.release(held)
