@@ -19,10 +19,11 @@ from guest_image.builder.process import Runner, contained
 from guest_image.recipe import Recipe
 
 BASE_PACKAGES = (
-    "at-spi2-core", "busybox-static", "ca-certificates", "dbus", "dbus-user-session", "file", "fontconfig", "iproute2", "kmod",
-    "less", "libpam-systemd", "linux-image-cloud-amd64", "nano", "netbase", "openssh-client", "procps", "psmisc",
-    "python3", "scrot", "sudo", "systemd", "systemd-sysv", "tzdata", "udev", "unzip", "x11-utils",
-    "x11-xserver-utils", "xclip", "xdotool", "xfonts-base", "xvfb", "xz-utils",
+    "at-spi2-core", "busybox-static", "ca-certificates", "dbus", "dbus-user-session", "file",
+    "fontconfig", "iproute2", "kmod", "less", "libpam-systemd", "linux-image-cloud-amd64", "nano",
+    "netbase", "openssh-client", "procps", "psmisc", "python3", "scrot", "sudo", "systemd",
+    "systemd-sysv", "tzdata", "udev", "unzip", "x11-utils", "x11-xserver-utils", "xclip", "xdotool",
+    "xfonts-base", "xvfb", "xz-utils",
 )  # fmt: skip
 
 EXCLUDED = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/help/*")
