@@ -241,6 +241,8 @@ class AgentChannel:
     def _expire(self, exchange: Exchange, timeout_s: float) -> None:
         self.cancel(exchange)
         self._leave(exchange.id)
+        for port in (self._control, self._bulk, self._input):
+            port.check_stall()
         exchange.fail(
             DeadlineError(
                 f"the desktop did not answer {exchange.op} within {timeout_s:g} s",
@@ -276,7 +278,10 @@ class AgentChannel:
             raise ProtocolError(f"more than {_EVENTS_A_SECOND:g} events a second")
         if not isinstance(event.get("event"), str):
             raise ProtocolError("EVENT without a name")
-        if self.on_event is not None:
+        if event["event"] == "agent":
+            hint = "connect again; the agent was killed and started anew, windows and programs go on"
+            self.port_failed(self._control, ChannelError("the guest agent was started anew", hint=hint))
+        elif self.on_event is not None:
             try:
                 self.on_event(event)
             except Exception:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PADDING_AFTER_S = 1.0
 _RETRY_S = 0.01
+_STALL_S = 1.0
 
 
 class PortOwner(Protocol):
@@ -55,6 +56,7 @@ class ChannelPort(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._welcomed: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._heard_at = 0.0
         self._room = asyncio.Event()
         self._room.set()
 
@@ -97,6 +99,11 @@ class ChannelPort(asyncio.Protocol):
         """Wait until the guest has taken most of what was sent."""
         await self._room.wait()
 
+    def check_stall(self) -> None:
+        """Call when an answer is overdue: a guest that stopped in the middle of a frame will not finish it."""
+        if self._reader.buffered_bytes and self._loop.time() - self._heard_at > _STALL_S:
+            self._fail(f"the guest stopped in the middle of a frame on its {self.name} port")
+
     async def close(self) -> None:
         """Let go of the socket; returns when it is closed. May be called again."""
         self.abort()
@@ -116,6 +123,7 @@ class ChannelPort(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
+        self._heard_at = self._loop.time()
         try:
             for frame in self._reader.feed(data):
                 if self._welcomed.done() and frame.kind is not Kind.WELCOME:

@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import os
 import platform
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from guest_image.agent.errors import OpError
@@ -32,8 +33,18 @@ class FileThreads:
         self._threads_each = threads_each
         self._pools: dict[str, ThreadPoolExecutor] = {}
 
-    async def run(self, account: Account, work: Callable[..., _T], *args: Any) -> _T:
-        """Call `work(*args)` in a thread with the account's rights; its errors come through."""
+    async def run(
+        self,
+        account: Account,
+        work: Callable[..., _T],
+        *args: Any,
+        dispose: Callable[[_T], object] | None = None,
+    ) -> _T:
+        """Call `work(*args)` in a thread with the account's rights; its errors come through.
+
+        A cancelled caller still waits for its end, so that nobody closes what the thread is using; `dispose` gets the
+        result that then has no owner.
+        """
         pool = self._pools.get(account.name)
         if pool is None:
             from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +52,16 @@ class FileThreads:
             name = f"files-{account.name}"
             pool = ThreadPoolExecutor(self._threads_each, name, initializer=_become, initargs=(account,))
             self._pools[account.name] = pool
-        return await asyncio.get_running_loop().run_in_executor(pool, work, *args)
+        future = asyncio.get_running_loop().run_in_executor(pool, work, *args)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            while not future.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([future])
+            if future.exception() is None and dispose is not None:
+                dispose(future.result())
+            raise
 
     def close(self) -> None:
         """End the threads; does not wait for what hangs."""

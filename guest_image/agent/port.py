@@ -2,7 +2,8 @@
 
 With no host connected a port reads as end of file at once, every time. It is then taken off the event loop and
 watched edge-triggered (a connecting host is an edge), with a slow timer beside it, which also opens it again
-where it went away altogether.
+where it went away altogether. A host that was talking to an agent before this one (killed, and started anew) learns
+so from an event; any other host has not been greeted yet and passes over it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import select
 import stat
 from typing import TYPE_CHECKING
 
-from guest_image.agent.protocol import MAX_PAYLOAD, Frame, FrameReader, Kind
+from guest_image.agent.protocol import MAX_PAYLOAD, Frame, FrameReader, Kind, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class Port:
         self._loop = asyncio.get_running_loop()
         self._fd = -1
         self._lasting = True
+        self._fresh = False
         self._edges = select.epoll()
         self._connected = False
         self._out = bytearray()
@@ -91,6 +93,7 @@ class Port:
         if self._fd < 0:
             try:
                 self._fd = self._config.open_port(self.name)
+                self._fresh = True
                 self._lasting = stat.S_ISCHR(os.fstat(self._fd).st_mode)
                 self._edges.register(self._fd, _WATCHED)
             except OSError:
@@ -110,6 +113,10 @@ class Port:
         self._reader = self._new_reader()
         self._edges.unregister(self._fd)
         self._loop.add_reader(self._fd, self._read)
+        if self._fresh and self.name == "control":
+            self._out += encode_json(Kind.EVENT, 0, {"event": "agent", "state": "started"})
+            self._flush()
+        self._fresh = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

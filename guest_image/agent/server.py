@@ -88,6 +88,8 @@ class Agent:
                 for task in list(self._loose):
                     task.cancel()
         self.files.close()
+        self.actor.close()
+        self.viewer.close()
 
     def _connect_actor(self) -> Any:
         """In the actions' thread: what performs actions. Importing X takes a while, so it is done here."""

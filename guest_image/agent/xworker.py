@@ -93,6 +93,12 @@ class XWorker:
         if not self._jobs.empty():
             self._start()
 
+    def close(self) -> None:
+        """End the thread and its connection, as soon as its present job is over."""
+        self._turn += 1
+        self._running = False
+        self._jobs.put(_Job(lambda _: None))
+
     def _start(self) -> None:
         self._running = True
         threading.Thread(target=self._work, args=(self._turn,), name=self._name, daemon=True).start()
@@ -103,7 +109,7 @@ class XWorker:
             job = self._jobs.get()
             if turn != self._turn:
                 self._jobs.put(job)
-                return
+                break
             if job.dropped:
                 continue
             job.begun = True
@@ -116,9 +122,10 @@ class XWorker:
             except BaseException as error:
                 answer = _as_answer(error)
                 if not isinstance(answer, OpError) or answer.code == "unavailable":
-                    _cut(connection)
+                    _close(connection)
                     connection = None
                 job.finish(None, answer)
+        _close(connection)
 
 
 def _as_answer(error: BaseException) -> BaseException:
@@ -133,6 +140,13 @@ def _as_answer(error: BaseException) -> BaseException:
         hint = "the desktop session may be starting again"
         return OpError("unavailable", f"the X server is not there: {type(error).__name__}: {error}", hint=hint)
     return error
+
+
+def _close(connection: Any) -> None:
+    """Close a connection, however broken it is."""
+    if connection is not None:
+        with suppress(Exception):
+            connection.close()
 
 
 def _cut(connection: Any) -> None:

@@ -17,6 +17,8 @@ from guest_image.agent.protocol import (
     load_object,
     padding,
 )
+from guest_image.agent.server import Agent
+from tests.agent.conftest import Guest
 
 
 class RawHost:
@@ -187,6 +189,29 @@ async def swallow(work):
         return await work
     except Exception as error:
         return error
+
+
+async def test_agent_that_was_killed_says_so(tmp_path):
+    guest = Guest(tmp_path)
+    guest.hub.keep = True
+    told = []
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(guest.agent.run())
+        channel = await guest.hub.channel(on_closed=told.append)
+        guest.agent.stop()
+        await serving
+        successor = Agent(guest.config)
+        serving = tasks.create_task(successor.run())
+        with pytest.raises(ChannelError, match="started anew"):
+            await channel.request("guest.info", timeout_s=2)
+        assert told == [channel.error]
+        guest.hub.kept.clear()
+        await channel.aclose()
+        channel = await guest.hub.channel()
+        await channel.request("guest.info")
+        await channel.aclose()
+        successor.stop()
+    guest.hub.close()
 
 
 async def test_no_guest_is_a_clear_error(tmp_path):

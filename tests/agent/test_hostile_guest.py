@@ -265,6 +265,17 @@ async def test_words_of_the_guest_are_cut(hostile):
     await channel.aclose()
 
 
+async def test_guest_that_stops_in_the_middle_of_a_frame(hostile):
+    channel = await hostile.connect()
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(outcome(channel.request("guest.info", timeout_s=1.2 + n))) for n in range(2)]
+        await hostile.requests.get()
+        hostile.send("control", encode(Kind.REPLY, 1, b"{}")[:-1])
+    assert isinstance(waits[0].result(), (DeadlineError, ChannelError))
+    assert isinstance(waits[1].result(), ChannelError)
+    await channel.aclose()
+
+
 async def test_upload_to_a_guest_that_takes_nothing(hostile):
     channel = await hostile.connect()
     sent = 0

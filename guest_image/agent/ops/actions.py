@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from guest_image.agent.server import Agent
 
 _STOP_S = 1.5
+_NOTHING: dict[str, Any] = {"results": [], "failed": None}
 
 
 @op("actions.run", batch_id=string(None), actions=items())
@@ -37,6 +38,8 @@ async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -
         if call.cause == "superseded" and batch_id is not None:
             raise
         batch.cancelled.set()
+        if batch.progressed_at is None:
+            raise OpError("cancelled", "the batch was cancelled before it began", detail=_NOTHING) from None
         await asyncio.wait([batch.done], timeout=_STOP_S)
         if not batch.done.done():
             agent.actor.replace()

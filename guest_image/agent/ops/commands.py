@@ -115,6 +115,9 @@ async def _attend(call: Call, child: Child, pipes: tuple[int, int, int], timeout
     except asyncio.CancelledError:
         await child.terminate(call.agent.config.term_grace_s)
         raise OpError("cancelled", "the command was ended", detail=_ended(child, timed_out)) from None
+    except BaseExceptionGroup as group:
+        await child.terminate(call.agent.config.term_grace_s)
+        raise OpError("failed", f"the command was ended, its output cannot be moved: {group.exceptions[0]}") from group
     return _ended(child, timed_out)
 
 

@@ -37,7 +37,7 @@ async def file_read(call: Call, *, path: str, user: str, offset: int, length: in
     left = length if length is not None else 1 << 63
     fd = -1
     try:
-        fd, status = await call.agent.files.run(account, _open_to_read, path)
+        fd, status = await call.agent.files.run(account, _open_to_read, path, dispose=_close_opened)
         while left > 0:
             data = await call.agent.files.run(account, os.pread, fd, min(_READ_BYTES, left), offset)
             if not data:
@@ -60,6 +60,10 @@ def _open_to_read(path: str) -> tuple[int, os.stat_result]:
         os.close(fd)
         _refuse(path, status)
     return fd, status
+
+
+def _close_opened(opened: tuple[int, os.stat_result]) -> None:
+    os.close(opened[0])
 
 
 def _refuse(path: str, status: os.stat_result) -> None:
@@ -134,7 +138,7 @@ async def file_write(call: Call, *, path: str, user: str, mode: int | None, appe
     run = call.agent.files.run
     target = None
     try:
-        target = await run(account, _Target, path, mode, append)
+        target = await run(account, _Target, path, mode, append, dispose=_Target.close)
         while data := await call.incoming.read():
             await run(account, target.write, data)
         return {"size": await run(account, target.finish)}
