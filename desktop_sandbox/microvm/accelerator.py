@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_sandbox.microvm.host import QemuBuild, boot_id
@@ -39,11 +39,14 @@ class Accelerator:
     kind: str
     why: str
     hint: str | None = None
+    broken_avx: bool = False
 
     @property
     def cpu(self) -> str:
-        """QEMU's CPU model for it."""
-        return "host,migratable=on" if self.kind == "kvm" else "max"
+        """QEMU's CPU model for it. The AVX that QEMU 7.2 emulates computes wrongly (Chromium paints stripes)."""
+        if self.kind == "kvm":
+            return "host,migratable=on"
+        return "max,-avx,-avx2,-fma,-f16c" if self.broken_avx else "max"
 
     @property
     def arguments(self) -> list[str]:
@@ -57,21 +60,22 @@ def find_accelerator(qemu: QemuBuild, cache: Path, *, forced: str | None = None)
 
     `forced` ("kvm" or "tcg") skips the probe.
     """
+    broken_avx = qemu.major < 8
     if forced in ("kvm", "tcg"):
-        return Accelerator(forced, f"{forced} was asked for by configuration")
+        return Accelerator(forced, f"{forced} was asked for by configuration", broken_avx=broken_avx)
     key = f"{boot_id()}/{qemu.digest}/{os.access('/dev/kvm', os.R_OK | os.W_OK)}"
     try:
         kept = json.loads(cache.read_text())
         if kept.pop("key") == key:
-            return Accelerator(**kept)
+            return Accelerator(**kept, broken_avx=broken_avx)
     except (OSError, ValueError, TypeError, KeyError):
         pass
     found = probe(qemu)
     cache.parent.mkdir(parents=True, exist_ok=True)
     aside = cache.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps({"key": key, **asdict(found)}))
+    aside.write_text(json.dumps({"key": key, "kind": found.kind, "why": found.why, "hint": found.hint}))
     aside.replace(cache)
-    return found
+    return replace(found, broken_avx=broken_avx)
 
 
 def probe(qemu: QemuBuild) -> Accelerator:
