@@ -94,8 +94,8 @@ class Server(uvicorn.Server):
         self._ready = ready or self._ready
         try:
             await self.serve(sockets=[bound])
+        except SystemExit:  # how uvicorn reports a lifespan that failed; it has logged why
+            raise ConfigurationError("the server did not start", hint="the log above says why") from None
         finally:
             bound.close()
             self._ready.set()
-        if not self.started:
-            raise ConfigurationError("the server did not start", hint="the lines above say why")

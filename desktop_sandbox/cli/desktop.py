@@ -50,12 +50,13 @@ def screenshot(
         raise typer.BadParameter(f"unknown format {chosen!r}; choose png, jpeg, webp or raw")
     if not output and not sys.stdout.isatty() and not as_json:
         output = "-"
+    part = _region(region)
     with connected(sandbox_id) as desktop:
         picture = desktop.capture(
             cast("ImageFormat", chosen),
             quality=quality,
             scale=scale,
-            region=_region(region),
+            region=part,
             cursor=cursor,
             stable_ms=stable,
         )

@@ -65,11 +65,18 @@ async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
         try:
             server = Server(create_app(node, config), config)
             ready = asyncio.Event()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.serve_on(bound, ready))
-                await ready.wait()
-                if server.started:
-                    greet(config, address_of(bound))
+            url = address_of(bound)
+            failed: BaseException | None = None
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(server.serve_on(bound, ready))
+                    await ready.wait()
+                    if server.started:
+                        greet(config, url)
+            except* DesktopSandboxError as group:
+                failed = group.exceptions[0]  # raised here, it would be wrapped in a group again
+            if failed is not None:
+                raise failed
             await part(node, kill_on_exit=kill_on_exit)
         finally:
             await node.aclose()
