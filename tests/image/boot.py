@@ -44,7 +44,8 @@ def command(image: Image, recipe: Recipe, directory: Path) -> list[str]:
     return [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-machine", "microvm,acpi=on,rtc=on,pcie=off,usb=off,isa-serial=on",
-        "-accel", "tcg,thread=multi", "-cpu", "max,-avx,-avx2,-fma,-f16c", "-smp", str(recipe.vcpus), "-m", str(recipe.memory_mib),
+        "-accel", "tcg,thread=multi", "-cpu", "max,-avx,-avx2,-fma,-f16c",
+        "-smp", str(recipe.vcpus), "-m", str(recipe.memory_mib),
         "-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", " ".join(arguments),
         "-serial", f"file:{directory}/serial.log",
         "-qmp", f"unix:{directory}/qmp.sock,server=on,wait=off",
