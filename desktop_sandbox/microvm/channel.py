@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from desktop_sandbox.errors import ChannelError, DeadlineError, InvalidRequestError
-from desktop_sandbox.microvm.channel_exchange import Exchange, guest_error
+from desktop_sandbox.microvm.channel_errors import first_leaf, guest_error
+from desktop_sandbox.microvm.channel_exchange import Exchange
 from desktop_sandbox.microvm.channel_port import ChannelPort
 from guest_image.agent.protocol import (
     OUTPUT_STREAMS,
@@ -84,7 +85,7 @@ class AgentChannel:
                     tasks.create_task(port.connect(path, timeout_s))
         except BaseExceptionGroup as group:
             await channel.aclose()
-            raise _first_leaf(group) from None
+            raise first_leaf(group) from None
         except BaseException:
             await channel.aclose()
             raise
@@ -164,7 +165,7 @@ class AgentChannel:
                     yield exchange
                     upload.cancel()
         except BaseExceptionGroup as group:
-            raise _first_leaf(group) from None
+            raise first_leaf(group) from None
         finally:
             self.cancel(exchange)
             self._forget(exchange)
@@ -297,11 +298,3 @@ class AgentChannel:
             port.abort()
         if self.on_closed is not None:
             self.on_closed(error)
-
-
-def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What really went wrong in a task group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from desktop_sandbox.errors import (
-    ChannelError,
-    ConflictError,
-    DeadlineError,
-    DesktopSandboxError,
-    GuestError,
-    InvalidRequestError,
-    NotFoundError,
-)
+from desktop_sandbox.errors import ChannelError, DesktopSandboxError
 from guest_image.agent.protocol import (
     CHUNK_BYTES,
     STREAM_IN,
@@ -31,26 +23,7 @@ if TYPE_CHECKING:
 
     from desktop_sandbox.microvm.channel_port import ChannelPort
 
-_ERRORS: Final[dict[str, type[DesktopSandboxError]]] = {
-    "not-found": NotFoundError,
-    "deadline": DeadlineError,
-    "invalid": InvalidRequestError,
-    "permission": InvalidRequestError,
-    "is-directory": InvalidRequestError,
-    "not-directory": InvalidRequestError,
-    "exists": ConflictError,
-    "not-empty": ConflictError,
-}
 _MAX_PIECES = 512
-
-
-def guest_error(wire: dict[str, Any]) -> DesktopSandboxError:
-    """The error that an ERROR frame means; `evidence` has its code and detail. ProtocolError if it is malformed."""
-    code, message, hint = wire.get("code"), wire.get("message"), wire.get("hint")
-    if not isinstance(code, str) or not isinstance(message, str) or not isinstance(hint, (str, type(None))):
-        raise ProtocolError("ERROR without code and message")
-    kind = _ERRORS.get(code, GuestError)
-    return kind(message[:4000], hint=hint[:1000] if hint else None, code=code[:64], detail=wire.get("detail"))
 
 
 class Exchange:

@@ -67,6 +67,20 @@ async def test_wrong_identity_changes_nothing(guest, channel, identity, wrong):
     assert not (guest.etc / "hostname").exists()
 
 
+async def test_full_disk_stops_no_identity(guest, channel, identity, monkeypatch):
+    real = os.write
+
+    def full(fd, data):
+        if bytes(data) == b"desktop-7\n":
+            raise OSError(28, "No space left on device")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    assert await channel.request("identity.set", asked()) == {"unwritten": [f"{guest.etc}/hostname"]}
+    assert (guest.etc / "machine-id").exists()
+    assert [number for number, _ in identity] == [0x40085203, 0x5207]
+
+
 def make_cgroups(guest):
     folders = []
     for name in ("system.slice/desktop-session.service/apps", "user.slice/user-0.slice"):

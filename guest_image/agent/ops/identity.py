@@ -51,7 +51,10 @@ async def identity_set(
     machine_id: str,
     thaw: bool,
 ) -> dict[str, Any]:
-    """Give the machine its own random numbers, time, names; then let the user's programs run."""
+    """Give the machine its own random numbers, time, names; then let the user's programs run.
+
+    {}, or {"unwritten": [paths]} where the disk took some of the names no more; the kernel has them all the same.
+    """
     config = call.agent.config
     try:
         entropy = base64.b64decode(entropy_b64, validate=True)
@@ -66,13 +69,13 @@ async def identity_set(
     try:
         _stir(config.random_device, entropy)
         _set_clock(config, wall_ns)
-        _name(config, hostname, machine_id)
+        unwritten = _name(config, hostname, machine_id)
     except OSError as error:
         raise from_os_error(error, "cannot set the identity") from error
     call.agent.generation = generation
     if thaw:  # once the answer is on its way, since what thaws competes with it
         asyncio.get_running_loop().call_soon(call.agent.cgroups.thaw)
-    return {}
+    return {"unwritten": unwritten} if unwritten else {}
 
 
 @op("clock.set", wall_ns=integer(minimum=0))
@@ -122,26 +125,37 @@ def _set_clock(config: AgentConfig, wall_ns: int) -> None:
         time.clock_settime_ns(time.CLOCK_REALTIME, wall_ns)
 
 
-def _name(config: AgentConfig, hostname: str, machine_id: str) -> None:
+def _name(config: AgentConfig, hostname: str, machine_id: str) -> list[str]:
+    """Set the names, in the kernel and in files. The files that could not be written: a full disk stops no restore."""
     if config.set_hostname:
         socket.sethostname(hostname)
-    _replace(f"{config.etc_dir}/hostname", f"{hostname}\n")
-    _replace(f"{config.etc_dir}/machine-id", f"{machine_id}\n", 0o444)
+    wanted = {
+        f"{config.etc_dir}/hostname": f"{hostname}\n",
+        f"{config.etc_dir}/machine-id": f"{machine_id}\n",
+        f"{config.etc_dir}/hosts": _hosts(f"{config.etc_dir}/hosts", hostname),
+    }
     if os.path.isfile(config.dbus_machine_id) and not os.path.islink(config.dbus_machine_id):
-        _replace(config.dbus_machine_id, f"{machine_id}\n")
-    hosts = f"{config.etc_dir}/hosts"
-    try:
-        with open(hosts, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line for line in file.read().splitlines() if line.split()[:1] != ["127.0.1.1"]]
-    except FileNotFoundError:
-        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost"]
-    _replace(hosts, "\n".join([*lines, f"127.0.1.1\t{hostname}", ""]))
+        wanted[config.dbus_machine_id] = f"{machine_id}\n"
+    unwritten = []
+    for path, text in wanted.items():
+        try:
+            _replace(path, text)
+        except OSError:
+            unwritten.append(path)
+    return unwritten
 
 
-def _replace(path: str, text: str, mode: int = 0o644) -> None:
+def _hosts(path: str, hostname: str) -> str:
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost"]
+    with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+        lines = [line for line in file.read().splitlines() if line.split()[:1] != ["127.0.1.1"]]
+    return "\n".join([*lines, f"127.0.1.1\t{hostname}", ""])
+
+
+def _replace(path: str, text: str) -> None:
     """Write a small file whole: a crash in between leaves the old one."""
     aside = f"{path}.new"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         os.write(fd, text.encode("utf-8", "surrogateescape"))
     finally:
