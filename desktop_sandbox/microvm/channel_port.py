@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from desktop_sandbox.errors import ChannelError
 from guest_image.agent.protocol import (
@@ -117,9 +117,8 @@ class ChannelPort(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: connected."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        """asyncio: connected. (uvloop's transports are no subclasses of asyncio's.)"""
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came."""
