@@ -22,6 +22,7 @@ from guest_image.agent.x.connection import Connection
 from guest_image.agent.x.sockets import look_at
 
 _EMPTY_S = 2.0
+_SOCKETS_S = 0.5
 _PROBE_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03)
 
 
@@ -92,6 +93,20 @@ class Drain:
 
     def wait_all(self, deadline: float, cancelled: Callable[[], bool]) -> bool:
         """Wait until every target has read everything; then forget the targets. False as in `wait`."""
+        if not self._read_all(deadline, cancelled):
+            return False
+        self._targets.clear()
+        return True
+
+    def settle(self, deadline: float, cancelled: Callable[[], bool]) -> bool:
+        """Wait until every target has heard of a changed keymap. False as in `wait`.
+
+        Chromium hears of it on a second X connection (GDK's), which its pings say nothing about: so all its X sockets
+        must be empty, and it must answer once more after that, from a later turn of its main loop.
+        """
+        return self._read_all(deadline, cancelled) and self._read_all(deadline, cancelled)
+
+    def _read_all(self, deadline: float, cancelled: Callable[[], bool]) -> bool:
         silent = [target for target in self._targets.values() if not target.pings]
         tickets = self.mark()
         for target in silent:
@@ -100,8 +115,11 @@ class Drain:
                 return False
         if not self.wait(tickets, deadline, cancelled):
             return False
-        self._targets.clear()
-        return True
+        soon = min(deadline, time.monotonic() + _SOCKETS_S)
+        for target in self._targets.values():
+            if target.pings:
+                self._poll(lambda target=target: _sockets_empty(target), soon, cancelled)  # type: ignore[misc]
+        return not cancelled()
 
     @property
     def silent(self) -> bool:
@@ -144,7 +162,7 @@ class Drain:
             top = self._toplevel(focus)
             supported = top.get_full_property(self._protocols, Xatom.ATOM)
             pings = supported is not None and self._ping in supported.value
-            return _Target(top, pings, None if pings else self._client_pid(focus))
+            return _Target(top, pings, self._client_pid(focus))
         except BadWindow:
             return None
 
@@ -175,3 +193,8 @@ class _Target:
         self.pings = pings
         self.pid = pid
         self.empty_since: float | None = None
+
+
+def _sockets_empty(target: _Target) -> bool:
+    seen = look_at(target.pid) if target.pid else None
+    return seen is None or seen.unread == 0

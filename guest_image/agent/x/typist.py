@@ -11,7 +11,7 @@ from typing import Any
 from Xlib import X
 
 from actions.keymap import Stroke
-from actions.typing_plan import text_keysyms
+from actions.typing_plan import Plan, text_keysyms
 from guest_image.agent.x.connection import Connection
 from guest_image.agent.x.drain import Drain
 from guest_image.agent.x.failure import ActionFailed
@@ -63,7 +63,7 @@ class Typist:
         if plan.must_drain:
             self.drain(cancelled, text, start)
             plan = self.keyboard.spare.plan(self.keyboard.keymap, window, limit)
-        self.keyboard.rebind(plan.rebind)
+        self._rebind(plan, cancelled, text, start)
         shift = self._shift_key()
         for stroke in plan.strokes:
             self.keyboard.stroke(stroke, shift)
@@ -101,12 +101,20 @@ class Typist:
             return keyboard.keymap.strokes[keysym]
         self._drain.note_focus()
         plan = keyboard.spare.plan(keyboard.keymap, [keysym], 1)
-        if plan.must_drain:
-            with self._drain:
+        with self._drain:
+            if plan.must_drain:
                 self.drain(cancelled)
-            plan = keyboard.spare.plan(keyboard.keymap, [keysym], 1)
-        keyboard.rebind(plan.rebind)
+                plan = keyboard.spare.plan(keyboard.keymap, [keysym], 1)
+            self._rebind(plan, cancelled, "", 0)
         return plan.strokes[0]
+
+    def _rebind(self, plan: Plan, cancelled: Callable[[], bool], text: str, done: int) -> None:
+        """Change the keymap, and go on when the applications know."""
+        if not plan.rebind:
+            return
+        self.keyboard.rebind(plan.rebind)
+        if not self._drain.settle(time.monotonic() + STALL_S, cancelled):
+            raise _stopped("cancelled" if cancelled() else "not_responding", text, done)
 
     def _shift_key(self) -> int:
         return next(iter(self.keyboard.keymap.shift_keys), 0)
