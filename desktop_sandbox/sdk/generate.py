@@ -41,6 +41,7 @@ RENAMES = {
     "async_scope": "sync_scope",
     "async_sleep": "sync_sleep",
     "async_tell": "sync_tell",
+    "async_transport": "sync_transport",
     "asynccontextmanager": "contextmanager",
 }
 _WORDS = re.compile(r"\b(async |await )|\b(\w+)\b")

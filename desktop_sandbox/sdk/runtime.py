@@ -7,10 +7,16 @@ import inspect
 import time
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from desktop_sandbox.config import is_loopback
+from desktop_sandbox.sdk.loopback import LoopbackTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from typing import BinaryIO
+
+    import httpx
 
 CHUNK_BYTES = 256 << 10
 
@@ -30,6 +36,17 @@ def async_scope() -> object:
 def sync_scope() -> object:
     """Whatever shares connections: this process."""
     return _PROCESS
+
+
+def async_transport(url: str) -> httpx.AsyncBaseTransport | None:
+    """How requests travel: as httpx sees fit, whatever the address."""
+    return None
+
+
+def sync_transport(url: str) -> LoopbackTransport | None:
+    """How requests travel: to a server on this host by the quick way, else as httpx sees fit."""
+    parts = urlsplit(url)
+    return LoopbackTransport() if parts.scheme == "http" and is_loopback(parts.hostname or "") else None
 
 
 async def async_sleep(seconds: float) -> None:

@@ -248,8 +248,7 @@ def test_connections_are_reused(live: Live) -> None:
         assert desktop._connection is other._connection
         for _ in range(10):
             desktop.get_info()
-        pool = desktop._connection._http._transport._pool  # type: ignore[attr-defined]
-        assert len(pool.connections) == 1
+        assert len(desktop._connection._http._transport._idle) == 1  # type: ignore[attr-defined]
         other.close()
     assert desktop._connection._closed
 

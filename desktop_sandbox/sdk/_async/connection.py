@@ -42,6 +42,7 @@ class AsyncConnection:
         self._http = httpx.AsyncClient(
             base_url=url,
             headers=headers,
+            transport=runtime.async_transport(url),
             verify=parts.scheme == "https",
             trust_env=not is_loopback(parts.hostname or ""),
             timeout=httpx.Timeout(DEFAULT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),

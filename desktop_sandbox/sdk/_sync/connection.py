@@ -43,6 +43,7 @@ class Connection:
         self._http = httpx.Client(
             base_url=url,
             headers=headers,
+            transport=runtime.sync_transport(url),
             verify=parts.scheme == "https",
             trust_env=not is_loopback(parts.hostname or ""),
             timeout=httpx.Timeout(DEFAULT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
