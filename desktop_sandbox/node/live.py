@@ -82,8 +82,7 @@ class LiveSandbox:
 
     async def find_screen(self) -> MachineScreen:
         """Ask the guest where its pixels are."""
-        report = await self.ask(lambda guest: guest.display())
-        self._screen = MachineScreen.from_wire(self._memory, report)
+        self._screen = MachineScreen.from_wire(self._memory, await self.ask(lambda guest: guest.display()))
         return self._screen
 
     async def size(self) -> tuple[int, int]:

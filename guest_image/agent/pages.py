@@ -23,24 +23,23 @@ _PROT_READ, _MAP_SHARED, _MAP_POPULATE = 1, 1, 0x8000
 _FAILED = ctypes.c_void_p(-1).value
 
 
-def merge_runs(entries: array[int], size_bytes: int) -> list[list[int]]:
-    """[[guest physical address, length], …] in the file's order, in bytes, of one pagemap entry a page.
+def merge_runs(entries: array[int]) -> list[list[int]]:
+    """[[guest physical address, length], …] in the file's order, in bytes (whole pages), of one pagemap entry a page.
 
     Neighbours are merged. OpError "failed" if a page is not there or its number is hidden.
     """
     runs: list[list[int]] = []
-    left, following = size_bytes, -1
+    following = -1
     for entry in entries:
         number = entry & _NUMBER
         if not entry & _PRESENT or not number:
             raise OpError("failed", "a page of the screen is not in memory, or its place is hidden")
-        address, length = number * PAGE_BYTES, min(left, PAGE_BYTES)
+        address = number * PAGE_BYTES
         if address == following:
-            runs[-1][1] += length
+            runs[-1][1] += PAGE_BYTES
         else:
-            runs.append([address, length])
+            runs.append([address, PAGE_BYTES])
         following = address + PAGE_BYTES
-        left -= length
     return runs
 
 
@@ -80,7 +79,7 @@ class LockedFile:
         if raw != self._raw:
             entries = array("Q")
             entries.frombytes(raw)
-            self._runs = merge_runs(entries, self.size)
+            self._runs = merge_runs(entries)
             self._raw = raw
         return self._runs
 
