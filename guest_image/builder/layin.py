@@ -44,7 +44,8 @@ MASKED = (
     "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-modules-load.service",
     "systemd-udev-load-credentials.service", "systemd-sysusers.service", "systemd-journal-flush.service",
     "systemd-hostnamed.socket", "systemd-creds.socket", "systemd-sysext.socket", "systemd-importd.socket",
-    "systemd-quotacheck-root.service", "systemd-remount-fs.service", "systemd-fsck-root.service", "systemd-hibernate-clear.service",
+    "systemd-quotacheck-root.service", "systemd-remount-fs.service",
+    "systemd-fsck-root.service", "systemd-hibernate-clear.service",
 )  # fmt: skip
 USER_MASKED = (
     "gvfs-udisks2-volume-monitor.service", "gvfs-mtp-volume-monitor.service", "gvfs-gphoto2-volume-monitor.service",

@@ -74,6 +74,7 @@ def main() -> int:
         print(f"x the X server is gone: {error}", flush=True)
         return 1
     finally:
+        signal.set_wakeup_fd(-1)
         server.stop()
 
 
