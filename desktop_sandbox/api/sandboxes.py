@@ -11,9 +11,11 @@ from desktop_sandbox.api import models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.services import answer_json, json_response, plain_json, sandbox_json, services
-from desktop_sandbox.node.interface import SandboxSpec, SandboxState
+from desktop_sandbox.node.interface import Node, SandboxInfo, SandboxSpec, SandboxState
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
+
+MAX_ATTEMPTS = 4
 
 
 @router.post("", operation_id="create_sandbox", status_code=201, response_model=models.Sandbox)
@@ -30,7 +32,7 @@ async def create(request: Request, body: models.CreateSandbox) -> Response:
 
     async def work() -> Answer:
         started = time.perf_counter()
-        info = await the.node.create(spec, key=request_key(request))
+        info = await _created(the.node, spec, request_key(request))
         the.metrics.created(time.perf_counter() - started)
         return answer_json(sandbox_json(info), 201)
 
@@ -105,3 +107,15 @@ async def set_resolution(request: Request, sandbox_id: str, body: models.Resolut
 async def why(request: Request, sandbox_id: str) -> Response:
     """Get everything that explains a sandbox's state: spec, events, tails of its logs."""
     return plain_json(await services(request).node.why(sandbox_id))
+
+
+async def _created(node: Node, spec: SandboxSpec, key: str | None) -> SandboxInfo:
+    """A sandbox by its key. One that died while it was made (a killed server) is passed over and made anew."""
+    for attempt in range(MAX_ATTEMPTS):
+        info = await node.create(spec, key=f"{key}#{attempt}" if key and attempt else key)
+        if info.state is not SandboxState.DEAD:
+            return info
+    raise errors.ConflictError(
+        f"every sandbox made for this Idempotency-Key died, the last ({info.id}): {info.reason}",
+        hint="look into the cause, then use a new key",
+    )

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from desktop_sandbox import Host
 from desktop_sandbox.cli.output import ago, jsonable, print_json, print_table, size
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 def doctor(*, as_json: bool) -> int:
     """Show what this host can do; 1 if something is missing that is needed."""
-    findings: Sequence[Any] = import_module("desktop_sandbox.doctor").report()
+    from desktop_sandbox.doctor import report
+
+    findings = report()
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "message": f.message, "hint": f.hint} for f in findings])
     else:

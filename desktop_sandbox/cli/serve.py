@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
 import os
 import signal
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 import uvloop
@@ -18,12 +15,11 @@ import uvloop
 from desktop_sandbox.api.app import create_app
 from desktop_sandbox.api.server import Server, address_of, listen
 from desktop_sandbox.config import server_config
-from desktop_sandbox.errors import ConfigurationError, DesktopSandboxError
+from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.local import LocalNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from desktop_sandbox.config import ServerConfig
 
 ALIVE = (SandboxState.CREATING, SandboxState.RUNNING, SandboxState.PAUSED)
@@ -37,8 +33,7 @@ def run(bind: str | None, *, kill_on_exit: bool, log_level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
     config = server_config(bind=bind)
-    with locked(config):
-        uvloop.run(serve(config, kill_on_exit=kill_on_exit))
+    uvloop.run(serve(config, kill_on_exit=kill_on_exit))
 
 
 async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
@@ -61,7 +56,7 @@ async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        node = await import_module("desktop_sandbox.node.local").LocalNode.start(config)
+        node = await LocalNode.start(config)
         try:
             server = Server(create_app(node, config), config)
             ready = asyncio.Event()
@@ -102,7 +97,7 @@ def greet(config: ServerConfig, url: str) -> None:
     )
 
 
-async def part(node: Any, *, kill_on_exit: bool) -> None:
+async def part(node: LocalNode, *, kill_on_exit: bool) -> None:
     """Say what becomes of the desktops, or end them."""
     alive: list[str] = []
     cursor: str | None = None
@@ -115,34 +110,13 @@ async def part(node: Any, *, kill_on_exit: bool) -> None:
     if not alive:
         say("stopped; no desktops are running")
     elif kill_on_exit:
-        for sandbox_id in alive:
-            with contextlib.suppress(DesktopSandboxError):
-                await node.kill(sandbox_id)
+        await node.kill_all()
         say(f"stopped; {len(alive)} desktops ended")
     else:
         say(
             f"stopped; {len(alive)} desktops keep running, and the next serve finds them again"
             ' (to end them too: "desktop-sandbox serve --kill-on-exit")'
         )
-
-
-@contextlib.contextmanager
-def locked(config: ServerConfig) -> Iterator[None]:
-    """Hold HOME for this server; ConfigurationError if another one has it. The lock ends with the process."""
-    path = config.home / "serve.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise ConfigurationError(
-                f"another server (process {file.read().strip() or '?'}) uses {config.home}",
-                hint="end it first, or set DESKTOP_SANDBOX_HOME to another folder",
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import pytest
 from desktop_sandbox import errors
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.key_store import KeyStore
+from desktop_sandbox.node.interface import SandboxState
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
 
@@ -155,6 +157,18 @@ def test_an_unclear_outcome_is_told_again_and_never_tried_again(
     assert first.status_code == second.status_code >= 500
     assert first.content == second.content
     assert live.node.calls.count("launch") == 1
+
+
+def test_a_sandbox_that_died_while_it_was_made_is_made_anew(live: Live, http: httpx.Client) -> None:
+    first = http.post("/v1/sandboxes", json={}).json()["id"]
+    live.node.keys["k"] = first
+    live.node.sandboxes[first].info = replace(live.node.sandboxes[first].info, state=SandboxState.DEAD)
+    answers = [http.post("/v1/sandboxes", json={}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert answers[0].json()["state"] == "running"
+    assert answers[0].json() == answers[1].json()
+    for key in ("d", "d#1", "d#2", "d#3"):
+        live.node.keys[key] = first
+    assert http.post("/v1/sandboxes", json={}, headers={"Idempotency-Key": "d"}).status_code == 409
 
 
 def test_a_failed_batch_is_answered_the_same_again(live: Live, http: httpx.Client, box: str) -> None:

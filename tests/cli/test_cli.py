@@ -173,6 +173,10 @@ SERVE = """
             print("node starts in", config.home, file=sys.stderr)
             return cls()
 
+        async def kill_all(self):
+            for sandbox_id in list(self.sandboxes):
+                await self.kill(sandbox_id)
+
         async def aclose(self):
             print("node closed", file=sys.stderr)
 
@@ -201,9 +205,6 @@ def test_serve_from_start_to_ctrl_c(tmp_path: Path, kill: bool) -> None:
         assert str(tmp_path / "api-key") in "".join(lines)
         headers = {"X-API-Key": (tmp_path / "api-key").read_text().strip()}
         assert httpx.post(f"{url}/v1/sandboxes", json={}, headers=headers, verify=False).status_code == 201
-        second = subprocess.run(command, check=False, env=env, capture_output=True, text=True, cwd=root, timeout=20)
-        assert second.returncode == 1
-        assert f"another server (process {server.pid})" in second.stderr
         server.send_signal(signal.SIGINT)
         rest = server.stderr.read()
         assert server.wait(10) == 0
