@@ -41,6 +41,7 @@ class Screen:
         self._display = display
         self._root = display.screen().root
         self._wm_check = display.intern_atom("_NET_SUPPORTING_WM_CHECK")
+        self._cursor_notify = display.query_extension("XFIXES").first_event + xfixes.XFixesCursorNotify
         self.window_manager_seen = False
         maximum = self._root.get_geometry()
         set_screen_size(display, *resolution)
@@ -95,8 +96,9 @@ class Screen:
                     moved = True
                 elif event.type == X.PropertyNotify and event.atom == self._wm_check:
                     self.window_manager_seen = True
-                elif isinstance(event, xfixes.DisplayCursorNotify):
-                    changed = True
+                elif event.type == self._cursor_notify:
+                    # The pointer may have been warped as well, which gives no raw motion.
+                    changed = moved = True
                 else:
                     moved = True
             if moved:
