@@ -11,6 +11,7 @@ from desktop_sandbox.node.database import Database
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
 MIGRATIONS = (
@@ -63,14 +64,20 @@ class KeyStore:
 
     async def save(self, key: str, digest: bytes, answer: Answer, now: float) -> None:
         """Keep an answer (its smaller form where it has one)."""
-        body = answer.body if answer.kept is None else answer.kept
-        values = (key, digest, now, answer.status, answer.media_type, body)
+        await self.save_all([(key, digest, answer, now)])
+
+    async def save_all(self, answers: Sequence[tuple[str, bytes, Answer, float]]) -> None:
+        """Keep answers with their keys, digests and times, in one transaction."""
+        rows = [
+            (key, digest, now, answer.status, answer.media_type, answer.body if answer.kept is None else answer.kept)
+            for key, digest, answer, now in answers
+        ]
 
         def work(link: sqlite3.Connection) -> None:
-            link.execute(
+            link.executemany(
                 "INSERT OR REPLACE INTO keys (key, digest, state, time, status, media_type, body)"
                 " VALUES (?, ?, 'done', ?, ?, ?, ?)",
-                values,
+                rows,
             )
 
         await self._database.write(work)

@@ -34,6 +34,7 @@ log = logging.getLogger("desktop_sandbox.api")
 MEMORY_BYTES = 64 << 20
 MEMORY_ANSWERS = 10_000
 PURGE_SECONDS = 600
+FLUSH_SECONDS = 0.05
 NOTHING_DONE = (
     errors.InvalidRequestError,
     errors.NotFoundError,
@@ -59,6 +60,7 @@ class Once:
         self._running: dict[str, _Running] = {}
         self._recent: OrderedDict[str, tuple[bytes, Answer]] = OrderedDict()
         self._recent_bytes = 0
+        self._pending: list[tuple[str, bytes, Answer, float]] = []
         self._next_purge = 0.0
 
     def __repr__(self) -> str:
@@ -80,6 +82,8 @@ class Once:
             for task in late:
                 log.warning("x %s cancelled: the server stops", task.get_name())
                 task.cancel()
+        while self._tasks:  # what just ended is being kept
+            await asyncio.wait(set(self._tasks))
 
     async def run(
         self, request: Request, work: Callable[[], Awaitable[Answer]], *, repeatable: bool = True
@@ -176,7 +180,15 @@ class Once:
         finally:
             self._running.pop(key, None)
         if repeatable and kept is not None:
-            await self._store.save(key, digest, kept, time.time())
+            self._pending.append((key, digest, kept, time.time()))
+            if len(self._pending) == 1:
+                self._start(self._flush())
+
+    async def _flush(self) -> None:
+        """Keep the answers of a short while in one go: none of them has to be on the disk before it is sent."""
+        await asyncio.sleep(FLUSH_SECONDS)
+        pending, self._pending = self._pending, []
+        await self._store.save_all(pending)
         now = time.time()
         if now >= self._next_purge:
             self._next_purge = now + PURGE_SECONDS

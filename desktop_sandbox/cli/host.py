@@ -24,9 +24,11 @@ def doctor(*, as_json: bool) -> int:
         console = Console(highlight=False)
         marks = {True: "[green]ok  [/]", False: "[red]no  [/]", None: "[yellow]note[/]"}
         for finding in findings:
-            console.print(f"{marks[finding.ok]} [bold]{escape(finding.name)}[/]: {escape(finding.message)}")
+            console.print(
+                f"{marks[finding.ok]} [bold]{escape(finding.name)}[/]: {escape(finding.message)}", soft_wrap=True
+            )
             if finding.hint and finding.ok is not True:
-                console.print(f"     hint: {escape(finding.hint)}")
+                console.print(f"     hint: {escape(finding.hint)}", soft_wrap=True)
     return 1 if any(finding.ok is False for finding in findings) else 0
 
 

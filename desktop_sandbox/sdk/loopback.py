@@ -135,10 +135,16 @@ class _Answer:
                 self._feed()
 
     def _feed(self) -> None:
-        data = self.link.recv(HEAD_BYTES if not self.head_complete else 256 << 10)
+        data = self.link.recv(self._head_length() if not self.head_complete else 256 << 10)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without a whole answer")
         self.parser.feed_data(data)
+
+    def _head_length(self) -> int:
+        """How much to receive so that nothing of the body comes with the head: a body is then never copied."""
+        seen = self.link.recv(HEAD_BYTES, socket.MSG_PEEK)
+        end = seen.find(b"\r\n\r\n")
+        return end + 4 if end >= 0 else max(1, len(seen))
 
 
 class _Body(httpx.SyncByteStream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -90,7 +91,9 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again() -> N
         speaking(lambda link: link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")) as url,
         client() as http,
     ):
-        assert [http.get(url).text for _ in range(3)] == ["hi"] * 3
+        for _ in range(3):
+            assert http.get(url).text == "hi"
+            time.sleep(0.05)  # the server's close arrives; a request that crosses it is the SDK's to repeat
 
 
 def test_many_threads_share_one_sandbox(live: Live) -> None:
