@@ -39,10 +39,9 @@ mkdir -p "$1"/opt/desktop-sandbox/site
 tar -x --no-same-owner -C "$1"/opt/desktop-sandbox/site < {site}
 chroot "$1" python3 -m compileall -q /opt/desktop-sandbox/site
 if [ -d "$1"/usr/share/fonts ]; then
-    find "$1"/usr/share/fonts "$1"/usr/share/icons "$1"/usr/share/mime "$1"/usr/share/applications \\
-        -type d -exec touch -d @1735689600 {{}} + 2>/dev/null || true
+    # inside, since fonts are also reached through absolute links
+    chroot "$1" find -L /usr/share/fonts /usr/local/share/fonts -type d -exec touch -d @1735689600 {{}} +
     chroot "$1" fc-cache --force --system-only
-    for theme in "$1"/usr/share/icons/*/icon-theme.cache; do [ ! -e "$theme" ] || touch "$theme"; done
 fi
 rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*
 rm -f "$1"/boot/initrd* "$1"/var/cache/ldconfig/aux-cache "$1"/var/log/*.log "$1"/var/log/apt/*

@@ -117,6 +117,16 @@ class Store:
         found = [read_image(path) for path in self.images.glob("*") if not path.name.startswith(_ASIDE)]
         return sorted((image for image in found if image is not None), key=lambda image: image.created_at)
 
+    def remove(self, image: Image) -> None:
+        """Remove an image, and the bases that no image uses any more."""
+        gone = image.directory.parent / f"{_ASIDE}gone-{image.directory.name}"
+        image.directory.rename(gone)
+        remove_tree(gone)
+        used = {item.base_digest[:16] for item in self.all()}
+        for base in self.bases.glob("*"):
+            if base.name not in used and not base.name.startswith(_ASIDE):
+                remove_tree(base)
+
 
 def write_image(image: Image) -> None:
     """Write the manifest, the last file of an image."""

@@ -135,6 +135,12 @@ def image(directory: Path) -> Image:
     return Image(directory, "minimal", "d" * 64, "b" * 64, "6.12", "vmlinux", 1.0, 3, "a" * 64)
 
 
+def other(store: Store) -> Path:
+    directory = store.image_directory("minimal", "e" * 64)
+    directory.mkdir()
+    return directory
+
+
 def test_an_image_exists_when_it_is_whole(home: Path) -> None:
     store = Store(home)
     final = store.image_directory("minimal", "d" * 64)
@@ -145,6 +151,10 @@ def test_an_image_exists_when_it_is_whole(home: Path) -> None:
         assert store.find("minimal", "d" * 64) is None
     assert store.find("minimal", "d" * 64) == image(final)
     assert store.all() == [image(final)]
+    for name in ("b" * 16, "unused"):
+        (store.bases / name).mkdir()
+    store.remove(Image(other(store), "minimal", "e" * 64, "c" * 64, "6.12", "vmlinux", 1.0, 3, "a" * 64))
+    assert [path.name for path in store.bases.glob("*")] == ["b" * 16]
     (final / "initrd").unlink()
     assert store.find("minimal", "d" * 64) is None
 
