@@ -20,7 +20,7 @@ from desktop_sandbox.sdk.requests import Point, create_body
 if TYPE_CHECKING:
     from types import TracebackType
 
-CREATE_TIMEOUT_S = 300.0
+CREATE_TIMEOUT_S = 1200.0  # a create builds its template first where there is none
 
 
 @dataclass(frozen=True)
