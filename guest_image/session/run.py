@@ -14,6 +14,7 @@ from pathlib import Path
 from Xlib.error import ConnectionClosedError
 from xvfbwrapper import Xvfb
 
+from guest_image.agent.x.keyboard import prepare_keyboard
 from guest_image.session import config
 from guest_image.session.apps import Supervisor
 from guest_image.session.cgroups import SessionCgroups
@@ -66,6 +67,8 @@ def main() -> int:
     try:
         display = connect(f":{config.DISPLAY_NUMBER}", time.monotonic() + _X_TIMEOUT_S)
         screen = Screen(display, facts.resolution, directory)
+        # before any program can grab keys that typing will need
+        prepare_keyboard(display)
         notify_systemd("READY=1")
         print(f"= screen {facts.resolution[0]}x{facts.resolution[1]}, X server {server.proc.pid}", flush=True)
         supervisor = Supervisor(environment, cgroups.enter_apps, Path(environment["HOME"]))
