@@ -41,7 +41,7 @@ class LoopbackTransport(httpx.BaseTransport):
             _set_timeout(link, limits.get("read"))
             # a server that refuses a request may close before it has all of it: its answer matters more
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                link.sendall(_head(request) + request.read())
+                link.sendall(request_head(request) + request.read())
             answer = _Answer(link)
             answer.read_head()
         except BaseException as error:
@@ -49,9 +49,9 @@ class LoopbackTransport(httpx.BaseTransport):
             _raise_mapped(error, request)
             raise
         body = _Body(self, answer, request)
-        if answer.complete:
+        if answer.parser.complete:
             body.close()
-        return httpx.Response(answer.parser.get_status_code(), headers=answer.headers, stream=body)
+        return httpx.Response(answer.parser.status, headers=answer.parser.headers, stream=body)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -86,59 +86,89 @@ class LoopbackTransport(httpx.BaseTransport):
         return link
 
 
-class _Answer:
-    """One answer being read."""
+class AnswerParser:
+    """What is known of one answer: its head, pieces of its body not yet taken, and how much is missing."""
 
-    def __init__(self, link: socket.socket) -> None:
-        self.link = link
-        self.parser = httptools.HttpResponseParser(self)
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
         self.headers: list[tuple[bytes, bytes]] = []
-        self.pieces: list[bytes] = []
         self.remaining: int | None = None
         self.head_complete = self.complete = self.keep = False
 
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return int(self._parser.get_status_code())
+
+    def feed(self, data: bytes) -> None:
+        """Parse what was received; httptools' errors for nonsense."""
+        self._parser.feed_data(data)
+
+    def take(self) -> list[bytes]:
+        """The pieces of the body parsed since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def took(self, count: int) -> None:
+        """So many bytes of a body of known length were received without the parser."""
+        assert self.remaining is not None
+        self.remaining -= count
+        self.complete = self.remaining == 0
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser."""
         self.headers.append((name, value))
         if name.lower() == b"content-length":
             self.remaining = int(value)
 
     def on_headers_complete(self) -> None:
+        """Called by the parser."""
         self.head_complete = True
-        self.keep = self.parser.should_keep_alive()
+        self.keep = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
-        self.pieces.append(data)
+        """Called by the parser."""
+        self._pieces.append(data)
         if self.remaining is not None:
             self.remaining -= len(data)
 
     def on_message_complete(self) -> None:
+        """Called by the parser."""
         self.complete = True
 
+
+class _Answer:
+    """One answer being read from a socket."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.parser = AnswerParser()
+
     def read_head(self) -> None:
-        while not self.head_complete:
+        while not self.parser.head_complete:
             self._feed()
 
     def body(self) -> Iterator[bytes]:
+        parser = self.parser
         while True:
-            pieces, self.pieces = self.pieces, []
-            yield from pieces
-            if self.complete:
+            yield from parser.take()
+            if parser.complete:
                 return
-            if self.remaining is not None:
-                data = self.link.recv(min(self.remaining, PIECE_BYTES), socket.MSG_WAITALL)
+            if parser.remaining is not None:
+                data = self.link.recv(min(parser.remaining, PIECE_BYTES), socket.MSG_WAITALL)
                 if not data:
                     raise httpx.RemoteProtocolError("the server closed the connection in the middle of an answer")
-                self.remaining -= len(data)
-                self.complete = self.remaining == 0
+                parser.took(len(data))
                 yield data
             else:
                 self._feed()
 
     def _feed(self) -> None:
-        data = self.link.recv(self._head_length() if not self.head_complete else 256 << 10)
+        data = self.link.recv(self._head_length() if not self.parser.head_complete else 256 << 10)
         if not data:
             raise httpx.RemoteProtocolError("the server closed the connection without a whole answer")
-        self.parser.feed_data(data)
+        self.parser.feed(data)
 
     def _head_length(self) -> int:
         """How much to receive so that nothing of the body comes with the head: a body is then never copied."""
@@ -167,13 +197,14 @@ class _Body(httpx.SyncByteStream):
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            if self._answer.complete and self._answer.keep:
+            if self._answer.parser.complete and self._answer.parser.keep:
                 self._transport.give_back(self._answer.link)
             else:
                 self._answer.link.close()
 
 
-def _head(request: httpx.Request) -> bytes:
+def request_head(request: httpx.Request) -> bytes:
+    """The request line and headers as they are sent."""
     lines = [b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s\r\n" % pair for pair in request.headers.raw]
     return b"".join([*lines, b"\r\n"])

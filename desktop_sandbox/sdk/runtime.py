@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from desktop_sandbox.config import is_loopback
 from desktop_sandbox.sdk.loopback import LoopbackTransport
+from desktop_sandbox.sdk.loopback_async import AsyncLoopbackTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -39,14 +40,18 @@ def sync_scope() -> object:
 
 
 def async_transport(url: str) -> httpx.AsyncBaseTransport | None:
-    """How requests travel: as httpx sees fit, whatever the address."""
-    return None
+    """How requests travel: to a server on this host by the quick way, else as httpx sees fit."""
+    return AsyncLoopbackTransport() if _is_local(url) else None
 
 
 def sync_transport(url: str) -> LoopbackTransport | None:
     """How requests travel: to a server on this host by the quick way, else as httpx sees fit."""
+    return LoopbackTransport() if _is_local(url) else None
+
+
+def _is_local(url: str) -> bool:
     parts = urlsplit(url)
-    return LoopbackTransport() if parts.scheme == "http" and is_loopback(parts.hostname or "") else None
+    return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 
 async def async_sleep(seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from desktop_sandbox import Sandbox, errors
 from desktop_sandbox.sdk.loopback import LoopbackTransport
+from desktop_sandbox.sdk.loopback_async import AsyncLoopbackTransport
 from tests.live_server import Live
 
 
@@ -41,6 +43,11 @@ def client(timeout: float = 2.0) -> httpx.Client:
     return httpx.Client(transport=LoopbackTransport(), timeout=timeout)
 
 
+async def get(url: str, timeout: float = 2.0) -> httpx.Response:
+    async with httpx.AsyncClient(transport=AsyncLoopbackTransport(), timeout=timeout) as http:
+        return await http.get(url)
+
+
 def bytewise(data: bytes) -> Callable[[socket.socket], None]:
     def serve(link: socket.socket) -> None:
         for byte in data:
@@ -59,6 +66,7 @@ def bytewise(data: bytes) -> Callable[[socket.socket], None]:
 def test_answers_arrive_whole_however_they_are_cut(answer: bytes) -> None:
     with speaking(bytewise(answer)) as url, client() as http:
         assert http.get(url).content == b"hello"
+        assert asyncio.run(get(url)).content == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,8 @@ def test_answers_arrive_whole_however_they_are_cut(answer: bytes) -> None:
 def test_answers_that_break_off_or_make_no_sense_are_transport_errors(answer: bytes) -> None:
     with speaking(lambda link: link.sendall(answer)) as url, client() as http, pytest.raises(httpx.TransportError):
         http.get(url)
+    with speaking(lambda link: link.sendall(answer)) as url, pytest.raises(httpx.TransportError):
+        asyncio.run(get(url))
 
 
 def test_an_empty_answer_and_none_at_all() -> None:
@@ -83,6 +93,8 @@ def test_an_empty_answer_and_none_at_all() -> None:
     stay = threading.Event()
     with speaking(lambda _: stay.wait(5) and None) as url, client(0.2) as http, pytest.raises(httpx.ReadTimeout):
         http.get(url)
+    with speaking(lambda _: stay.wait(5) and None) as url, pytest.raises(httpx.ReadTimeout):
+        asyncio.run(get(url, 0.2))
     stay.set()
 
 
