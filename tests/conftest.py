@@ -1,0 +1,195 @@
+"""The ladder of fixtures for tests on real machines: a HOME of its own → a server → a sandbox.
+
+Images and templates are shared with the user's HOME (immutable, built once); everything else is the test run's own.
+A failed test leaves its sandbox's directory and last screen in test-artifacts/.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from desktop_sandbox import Sandbox
+from desktop_sandbox.config import home_folder
+
+ARTIFACTS = Path(__file__).parent.parent / "test-artifacts"
+SHARED = ("images", "bases", "wheels", "templates", "images.lock", "accelerator.json")
+
+
+def make_home(path: Path) -> Path:
+    """A HOME for tests at `path`, with the images and templates of the user's own."""
+    shared = home_folder()
+    path.mkdir(parents=True, mode=0o700)
+    for name in ("images", "bases", "wheels", "templates"):
+        (shared / name).mkdir(parents=True, exist_ok=True)
+    (shared / "images.lock").touch()
+    for name in SHARED:
+        if (shared / name).exists():
+            (path / name).symlink_to(shared / name)
+    return path
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@dataclass
+class RealServer:
+    """`desktop-sandbox serve` as a process of its own."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> str:
+        return (self.home / "api-key").read_text().strip()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a client of it has in its environment."""
+        return {**os.environ, "DESKTOP_SANDBOX_HOME": str(self.home), "DESKTOP_SANDBOX_URL": self.url}
+
+    def start(self, **settings: str) -> RealServer:
+        log = (self.home / "server.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "desktop_sandbox.cli", "serve", "--bind", f"127.0.0.1:{self.port}"],
+            env={**self.env, **settings},
+            stdout=log,
+            stderr=log,
+        )
+        deadline = time.monotonic() + 30
+        while True:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/healthz").is_success:
+                    return self
+            assert self.process.poll() is None, (self.home / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "the server did not start within 30 s"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL: as if the power of the server process alone went off."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """End it in order; its desktops run on."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def machines(self) -> list[tuple[int, str]]:
+        """(pid, machine id) of all QEMU processes of this HOME (jails' outer processes as well)."""
+        from desktop_sandbox.microvm.setup import find_hypervisor
+        from desktop_sandbox.node.recovery import find_processes
+
+        return list(find_processes(find_hypervisor(self.home).process_name("")))
+
+    def client(self) -> dict[str, str]:
+        """Keyword arguments that lead the SDK to this server."""
+        return {"url": self.url, "api_key": self.key}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """The real server that most tests share; the SDK finds it through the environment."""
+    home = make_home(tmp_path_factory.mktemp("real") / "home")
+    running = RealServer(home, free_port()).start()
+    before = {name: os.environ.get(name) for name in ("DESKTOP_SANDBOX_URL", "DESKTOP_SANDBOX_API_KEY")}
+    os.environ["DESKTOP_SANDBOX_URL"] = running.url
+    os.environ["DESKTOP_SANDBOX_API_KEY"] = running.key
+    yield running
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    end_server(running)
+
+
+def end_server(running: RealServer) -> None:
+    """Stop a server and end what is left of its machines."""
+    running.stop()
+    for pid, _ in running.machines():
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RealServer]:
+    """A server for one test alone, to be killed and started again; not started yet."""
+    running = RealServer(make_home(tmp_path / "home"), free_port())
+    yield running
+    end_server(running)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[_failed] = report.failed
+    return report
+
+
+_failed = pytest.StashKey[bool]()
+
+
+def keep_evidence(request: pytest.FixtureRequest, running: RealServer, sandbox: Sandbox) -> None:
+    """Save a failed test's last screen, state and logs."""
+    folder = ARTIFACTS / request.node.name.replace("/", "_")[:120]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with suppress(Exception):
+        (folder / "screen.png").write_bytes(sandbox.screenshot())
+    with suppress(Exception):
+        (folder / "why.txt").write_text(str(sandbox.why()))
+    for name in ("serial.log", "qemu.log", "command.txt"):
+        with suppress(OSError):
+            shutil.copy(running.home / "sandboxes" / sandbox.sandbox_id / name, folder)
+    shutil.copy(running.home / "server.log", folder)
+
+
+@pytest.fixture
+def make_sandbox(server: RealServer, request: pytest.FixtureRequest) -> Iterator[Callable[..., Sandbox]]:
+    """Make sandboxes that are ended after the test."""
+    made: list[Sandbox] = []
+
+    def make(template: str = "minimal", **options: object) -> Sandbox:
+        made.append(Sandbox.create(template, **options))
+        return made[-1]
+
+    yield make
+    for sandbox in made:
+        if request.node.stash.get(_failed, False):
+            keep_evidence(request, server, sandbox)
+        with suppress(Exception):
+            sandbox.kill()
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """A running `minimal` desktop of the test's own."""
+    return make_sandbox("minimal")
+
+
+@pytest.fixture
+def desktop(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    """A running `desktop` desktop of the test's own: browser open, panel, menu."""
+    return make_sandbox("desktop")
