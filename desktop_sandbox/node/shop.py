@@ -83,10 +83,10 @@ class TemplateShop:
             return built
 
     def _remove_older(self, kept: Template) -> None:
-        """Old templates go; machines that run from them hold their files open."""
-        for other in find_templates(self._home):
-            if other.manifest.name == kept.manifest.name and other.directory != kept.directory:
-                shutil.rmtree(other.directory, ignore_errors=True)
+        """Old templates go but for the last (another checkout may use it); running machines hold their files open."""
+        same = [other for other in find_templates(self._home) if other.manifest.name == kept.manifest.name]
+        for other in sorted(same, key=lambda each: each.manifest.created_at)[:-2]:
+            shutil.rmtree(other.directory, ignore_errors=True)
 
     async def remove(self, name: str) -> None:
         """Remove a recipe's templates and images from the disk."""
