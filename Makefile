@@ -16,11 +16,11 @@ setup: .venv/.ready ## install Debian packages and the Python environment (once)
 	@PYTHON="$(PYTHON)" scripts/setup
 
 run: setup ## set up, build the desktop template, serve, and say where
-	@$(RUN)desktop-sandbox template build desktop --if-needed
+	@$(RUN)desktop-sandbox template build desktop
 	@exec $(RUN)desktop-sandbox serve
 
 image: setup ## build all templates
-	@for name in $(TEMPLATES); do $(RUN)desktop-sandbox template build $$name --if-needed || exit 1; done
+	@for name in $(TEMPLATES); do $(RUN)desktop-sandbox template build $$name || exit 1; done
 
 test: setup image ## run all tests, on real microVMs
 	@$(RUN)pytest $(PYTEST_ARGS)

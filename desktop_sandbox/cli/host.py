@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from desktop_sandbox import Host
+from desktop_sandbox.cli.building import build_steps
 from desktop_sandbox.cli.output import ago, jsonable, print_json, print_table, size
+
+if TYPE_CHECKING:
+    from desktop_sandbox.sdk.models import BuildStep
 
 
 def doctor(*, as_json: bool) -> int:
@@ -55,13 +61,13 @@ def template_ls(*, as_json: bool) -> None:
 
 def template_build(name: str, *, rebuild: bool, as_json: bool) -> None:
     """Build a template."""
-    with Host.connect() as host:
-        if as_json:
-            for step in host.build_template(name, rebuild=rebuild):
-                print(json.dumps(jsonable(step)), flush=True)
-            print(json.dumps({"template": name}))
-        else:
-            build_with_progress(host, name, rebuild=rebuild)
+    steps = build_steps(name, rebuild=rebuild)
+    if as_json:
+        for step in steps:
+            print(json.dumps(jsonable(step)), flush=True)
+        print(json.dumps({"template": name}))
+    else:
+        show_progress(name, steps)
 
 
 def template_rm(name: str, *, as_json: bool) -> None:
@@ -74,8 +80,8 @@ def template_rm(name: str, *, as_json: bool) -> None:
         print(f"template {name} removed", file=sys.stderr)
 
 
-def build_with_progress(host: Host, name: str, *, rebuild: bool) -> None:
-    """Build with a progress bar on stderr (plain lines where that is no terminal)."""
+def show_progress(name: str, steps: Iterable[BuildStep]) -> None:
+    """Follow a build with a progress bar on stderr (plain lines where that is no terminal)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -83,7 +89,7 @@ def build_with_progress(host: Host, name: str, *, rebuild: bool) -> None:
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         last = ""
-        for step in host.build_template(name, rebuild=rebuild):
+        for step in steps:
             if step.step != last:
                 last = step.step
                 print(f"template {name}: {step.step}", file=sys.stderr, flush=True)
@@ -97,7 +103,7 @@ def build_with_progress(host: Host, name: str, *, rebuild: bool) -> None:
         )
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("starting", total=1.0, template=name)
-            for step in host.build_template(name, rebuild=rebuild):
+            for step in steps:
                 progress.update(task, description=step.message or step.step)
                 if step.fraction is not None:
                     progress.update(task, completed=step.fraction)

@@ -20,14 +20,14 @@ ALIVE = ("creating", "running", "paused", "killing")
 
 def create(template: str, resolution: str | None, timeout: float, metadata: Sequence[str], *, as_json: bool) -> None:
     """Create a sandbox, after building its template if that is not ready."""
-    from desktop_sandbox.cli.host import build_with_progress
+    from desktop_sandbox.cli.host import show_progress
 
     wanted = None if resolution is None else parse_resolution(resolution)
     names = parse_metadata(metadata)
     with Host.connect() as host:
         state = {info.name: info.state for info in host.templates()}.get(template)
         if state in ("missing", "stale", "building"):
-            build_with_progress(host, template, rebuild=False)
+            show_progress(template, host.build_template(template))
     desktop = Sandbox.create(template, resolution=wanted, timeout=timeout or None, metadata=names)
     try:
         if as_json:
