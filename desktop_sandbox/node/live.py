@@ -22,6 +22,7 @@ from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSp
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
 from desktop_sandbox.screen.screenshot import take
+from desktop_sandbox.snapshots.timings import mark
 
 T = TypeVar("T")
 CONNECT_S = 15.0
@@ -64,10 +65,14 @@ class LiveSandbox:
     async def start(self, identity: Identity, resolution: tuple[int, int] | None) -> None:
         """Let a restored machine run, as a machine of its own, at the asked screen size."""
         await self.machine.resume()
+        mark("resume")
         guest = await self.guest()
+        mark("hello")
         await guest.set_identity(identity, thaw=True)
+        mark("identity")
         if resolution is not None and resolution != await self.size():
             await self.set_size(*resolution)
+            mark("resolution")
 
     # --- screen
 

@@ -40,6 +40,7 @@ from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.progress import Step
 from desktop_sandbox.snapshots.restore import TemplateMemory, restore
 from desktop_sandbox.snapshots.templates import Template
+from desktop_sandbox.snapshots.timings import mark, start_stopwatch
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -110,6 +111,7 @@ class LocalNode(GuestCalls):
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
         """Make a sandbox from a template (built first, if there is none that fits)."""
+        stopwatch = start_stopwatch()
         self._check(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}"
         now = time.time()
@@ -129,6 +131,7 @@ class LocalNode(GuestCalls):
         record, fresh = await self.store.add(record)
         if not fresh:
             return record.info()
+        mark("record")
         self._creating += 1
         try:
             live = await self._restore(sandbox_id, spec)
@@ -140,7 +143,9 @@ class LocalNode(GuestCalls):
         self._adopt(live)
         identity = live.machine.process.identity
         await self.store.set_process(sandbox_id, identity.pid, identity.start_time, str(live.machine.directory))
-        record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time())
+        mark("kept")
+        took = {"stages_ms": stopwatch.stages_ms}
+        record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
         log.info("%s = running, pid %d, template %s", sandbox_id, identity.pid, spec.template)
         return record.info()
 
@@ -159,6 +164,7 @@ class LocalNode(GuestCalls):
     async def _restore(self, sandbox_id: str, spec: SandboxSpec) -> LiveSandbox:
         template = await self._template(spec.template)
         memory = await self._memory.get(template)
+        mark("template")
         directory = self._directory(sandbox_id)
         directory.mkdir(mode=0o700)
         uid = self._take_uid()
@@ -171,6 +177,7 @@ class LocalNode(GuestCalls):
         try:
             live = LiveSandbox(machine, template.manifest.display)
             live.uid = uid
+            mark("screen")
             await live.start(Identity.new(sandbox_id), spec.resolution)
         except DesktopSandboxError as error:
             error.evidence.setdefault("serial", machine.serial_tail())

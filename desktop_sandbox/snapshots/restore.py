@@ -11,6 +11,7 @@ from desktop_sandbox.microvm.machine import Hypervisor, Machine
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.templates import Template
+from desktop_sandbox.snapshots.timings import mark
 
 OVERLAY = "overlay.qcow2"
 
@@ -76,8 +77,10 @@ async def restore(
             ram_fd=memory_fd,
             disk=template.disk(directory / OVERLAY),
         )
+        mark("start")
         try:
             await machine.load(state_fd)
+            mark("load")
         except BaseException:
             await asyncio.shield(machine.kill())
             raise
