@@ -1,0 +1,59 @@
+"""The options of `desktop-sandbox bench`, and how often each thing is measured."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+GROUPS = ("create", "screenshot", "action", "steps", "memory")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often, how many, how long."""
+
+    creates: int = 10
+    at_once: int = 20
+    looks: int = 60
+    usual: int = 12
+    """Calls of scrot and of xdotool, which take far longer."""
+    steps_s: float = 8.0
+    siblings: int = 8
+    idle_s: float = 30.0
+    settle_s: float = 25.0
+
+
+QUICK = Counts(creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run of the benchmark is to do. `url` None: with a server of its own."""
+
+    template: str
+    counts: Counts
+    groups: Sequence[str]
+    url: str | None
+    json: Path | None
+    profile: bool
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line. Ends the program with exit code 2 where it is wrong, 0 after --help."""
+    parser = argparse.ArgumentParser(
+        prog="desktop-sandbox bench",
+        description="Measure this host's desktops through the SDK, side by side with scrot and xdotool in the same guest.",
+    )
+    parser.add_argument("--template", default="desktop", help="what to create desktops from (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few samples: to see that it works, not to quote")
+    parser.add_argument("--only", action="append", choices=GROUPS, help="measure only this; repeatable")
+    parser.add_argument("--profile", action="store_true", help="split the time of a create into its stages")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
+    parser.add_argument("--url", help="measure a server that runs already (default: start one, and end it)")
+    found = parser.parse_args(list(argv))
+    groups = [group for group in GROUPS if found.only is None or group in found.only]
+    if found.profile and "create" not in groups:
+        parser.error("--profile is about creates: add --only create")
+    return Options(found.template, QUICK if found.quick else Counts(), groups, found.url, found.json, found.profile)

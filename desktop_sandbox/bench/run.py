@@ -1,0 +1,87 @@
+"""One run of the benchmark from its options to its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+
+from desktop_sandbox import Sandbox
+from desktop_sandbox.bench.create import LIFETIME_S, CreateBench
+from desktop_sandbox.bench.desk import DeskBench
+from desktop_sandbox.bench.host import host_facts, machine_pids, settle
+from desktop_sandbox.bench.options import QUICK, Counts, Options
+from desktop_sandbox.bench.progress import Bar
+from desktop_sandbox.bench.report import Results, print_results
+from desktop_sandbox.bench.server import Place, server
+from desktop_sandbox.bench.siblings import Siblings
+from desktop_sandbox.bench.steps import measure_steps
+
+
+def run(options: Options) -> int:
+    """Measure all groups that are asked for, print, and write the JSON file; 0."""
+    began = time.monotonic()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    load = os.getloadavg()[0]
+    with Bar(ticks_of(options)) as bar:
+        bar.say("starting" if options.url is None else f"connecting to {options.url}")
+        with server(options.url) as place:
+            results = Results(options.template, started_at, options.counts == QUICK, host_facts(place), [load])
+            _measure(options, place, bar, results)
+    results.load.append(os.getloadavg()[0])
+    results.seconds = time.monotonic() - began
+    print_results(results)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None:
+    counts, template = options.counts, options.template
+    if "create" in options.groups:
+        create = CreateBench(place, template, counts, bar, profile=options.profile)
+        results.figures += create.run()
+        results.stages = create.stages
+    if {"screenshot", "action", "steps"} & set(options.groups):
+        _measure_desk(options, place, bar, results)
+    if {"steps", "memory"} & set(options.groups):
+        with Siblings(place, template, counts, bar).alive() as siblings:
+            if "memory" in options.groups:
+                results.figures += siblings.measure()
+            if "steps" in options.groups:
+                bar.say(f"steps on {counts.siblings} desktops")
+                names = [sandbox.sandbox_id for sandbox in siblings.sandboxes]
+                results.figures += measure_steps(place, names, counts.steps_s)
+                bar.tick()
+
+
+def _measure_desk(options: Options, place: Place, bar: Bar, results: Results) -> None:
+    """What is measured on one desktop that has come to rest."""
+    counts = options.counts
+    with Sandbox.create(options.template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key) as sandbox:
+        bar.say("a desktop comes to rest")
+        settle(machine_pids(sandbox), counts.settle_s)
+        bar.tick(2)
+        desk = DeskBench(sandbox, counts, bar)
+        if "screenshot" in options.groups:
+            results.figures += desk.screenshots()
+        if "action" in options.groups:
+            results.figures += desk.actions()
+        if "steps" in options.groups:
+            bar.say("steps on 1 desktop")
+            results.figures += measure_steps(place, [sandbox.sandbox_id], counts.steps_s)
+            bar.tick()
+
+
+def ticks_of(options: Options) -> int:
+    """How many ticks the bar gets from all groups that are asked for."""
+    counts: Counts = options.counts
+    groups = set(options.groups)
+    ticks = counts.creates + 5 if "create" in groups else 0
+    ticks += counts.usual * len(groups & {"screenshot", "action"})
+    if groups & {"screenshot", "action", "steps"}:
+        ticks += 2
+    if groups & {"steps", "memory"}:
+        ticks += counts.siblings
+    return ticks + 2 * ("steps" in groups) + 4 * ("memory" in groups)
