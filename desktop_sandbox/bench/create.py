@@ -35,7 +35,7 @@ class CreateBench:
         self._bar.tick()
         one: list[float] = []
         for turn in range(self._counts.creates):
-            self._bar.say(f"create to first action, {turn + 1} of {self._counts.creates}")
+            self._bar.say("create to first action", f"{turn + 1} of {self._counts.creates}")
             one.append(self._create())
             self._bar.tick()
         self._bar.say(f"{self._counts.at_once} creates at once")

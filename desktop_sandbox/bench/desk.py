@@ -83,12 +83,12 @@ class DeskBench:
         """Milliseconds of each, ours `looks` times and the usual ways `usual` times, the warm-ups left out."""
         taken: dict[str, list[float]] = {name: [] for name in (*ours, *usual)}
         for name, call in (*ours.items(), *usual.items()):
-            self._bar.say(f"{what}: warming up {name}")
+            self._bar.say(what, f"warming up {name}")
             for _ in range(_WARM_UPS if name in ours else 1):
                 call()
         rounds = self._counts.usual
         for turn in range(rounds):
-            self._bar.say(f"{what}: round {turn + 1} of {rounds}")
+            self._bar.say(what, f"round {turn + 1} of {rounds}")
             part = self._counts.looks * (turn + 1) // rounds - self._counts.looks * turn // rounds
             for name, call in ours.items():
                 taken[name] += [_timed(call) for _ in range(part)]

@@ -44,7 +44,7 @@ def parse(argv: Sequence[str]) -> Options:
     """Read the command line. Ends the program with exit code 2 where it is wrong, 0 after --help."""
     parser = argparse.ArgumentParser(
         prog="desktop-sandbox bench",
-        description="Measure this host's desktops through the SDK, side by side with scrot and xdotool in the same guest.",
+        description="Measure desktops through the SDK, side by side with scrot and xdotool in the same guest.",
     )
     parser.add_argument("--template", default="desktop", help="what to create desktops from (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few samples: to see that it works, not to quote")

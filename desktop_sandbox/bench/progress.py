@@ -27,6 +27,7 @@ class Bar:
             *columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal
         )
         self._task = self._progress.add_task("", total=ticks)
+        self._last = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -37,11 +38,12 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def say(self, what: str) -> None:
-        """What is measured now."""
-        self._progress.update(self._task, description=what)
-        if self._progress.disable:
+    def say(self, what: str, detail: str = "") -> None:
+        """What is measured now; details are for the bar only."""
+        self._progress.update(self._task, description=f"{what}, {detail}" if detail else what)
+        if self._progress.disable and what != self._last:
             print(f"bench: {what}", file=sys.stderr, flush=True)
+        self._last = what
 
     def tick(self, ticks: float = 1) -> None:
         """A piece of the work is done."""

@@ -33,7 +33,7 @@ class Siblings:
         """Make them, one after another; end them at the block's end."""
         with self._stack:
             for turn in range(self._counts.siblings):
-                self._bar.say(f"sibling {turn + 1} of {self._counts.siblings}")
+                self._bar.say("siblings", f"{turn + 1} of {self._counts.siblings}")
                 self._add()
                 if turn == 0:
                     self._alone_mb = memory_mb(self._pids[0])

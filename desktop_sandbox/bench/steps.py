@@ -51,4 +51,4 @@ async def _all(place: Place, sandbox_ids: Sequence[str], seconds: float) -> tupl
         return took, time.perf_counter() - began
     finally:
         for desktop in desktops:
-            await desktop.close()
+            await desktop.aclose()
