@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LEFT = 4096
+_PORT_S = 10.0
 _MAX_BACKLOG_BYTES = 8 << 20
 _EVENT_BURST, _EVENTS_A_SECOND = 500.0, 100.0
 
@@ -56,6 +57,8 @@ class AgentChannel:
         self._control = ChannelPort("control", self)
         self._bulk = ChannelPort("bulk", self)
         self._input = ChannelPort("input", self)
+        self._later: dict[ChannelPort, str | PathLike[str]] = {}
+        self._opening = asyncio.Lock()
         self._next = 0
         self._exchanges: dict[int, tuple[ChannelPort, Exchange]] = {}
         self._left: OrderedDict[int, None] = OrderedDict()
@@ -75,17 +78,14 @@ class AgentChannel:
     ) -> AgentChannel:
         """Connect to the sockets at these paths and shake hands with the agent behind them.
 
+        Only the control port is waited for; the others follow when they are needed first, so that a machine that
+        was restored a moment ago has less to do before its first answer.
         ChannelError if that is not done within `timeout_s`; then nothing is left open.
         """
         channel = cls(on_event, None)
-        paths = ((channel._control, control), (channel._bulk, bulk), (channel._input, input))
+        channel._later = {channel._bulk: bulk, channel._input: input}
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for port, path in paths:
-                    tasks.create_task(port.connect(path, timeout_s))
-        except BaseExceptionGroup as group:
-            await channel.aclose()
-            raise first_leaf(group) from None
+            await channel._control.connect(control, timeout_s)
         except BaseException:
             await channel.aclose()
             raise
@@ -155,6 +155,10 @@ class AgentChannel:
         The guest is told `timeout_s`, so that it can say what was done by then; a guest that does not is given up a
         moment later.
         """
+        if port == "input":
+            await self._open(self._input)
+        if stdin is not None or OUTPUT_STREAMS.get(op):
+            await self._open(self._bulk)
         exchange = self._ask(op, params or {}, timeout_s, port, takes_input=stdin is not None)
         try:
             if stdin is None:
@@ -169,6 +173,11 @@ class AgentChannel:
         finally:
             self.cancel(exchange)
             self._forget(exchange)
+
+    async def open_ports(self) -> None:
+        """Connect the other ports now, rather than when they are needed first."""
+        for port in (self._bulk, self._input):
+            await self._open(port)
 
     def cancel(self, exchange: Exchange) -> None:
         """Ask the guest to stop; its answer, with what was done, still comes to `exchange`. Nothing if it is done."""
@@ -211,6 +220,14 @@ class AgentChannel:
             self._break(error)
 
     # inside
+
+    async def _open(self, port: ChannelPort) -> None:
+        """Connect a port that was not needed before. ChannelError if the agent does not answer on it."""
+        if port in self._later:
+            async with self._opening:
+                if port in self._later and self.error is None:
+                    await port.connect(self._later[port], _PORT_S)
+                    del self._later[port]
 
     def _ask(
         self, op: str, params: dict[str, Any], timeout_s: float | None, port_name: str, *, takes_input: bool

@@ -114,8 +114,15 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.started = False
-        self.incoming = InStream(bulk, bulk.epoch, request)
+        self._incoming: InStream | None = None
         self.outgoing: dict[int, OutStream] = {}
+
+    @property
+    def incoming(self) -> InStream:
+        """What the host sends with the request."""
+        if self._incoming is None:
+            self._incoming = InStream(self.bulk, self.bulk_epoch, self.id)
+        return self._incoming
 
     def out(self, stream: int) -> OutStream:
         """The output stream of that number."""

@@ -17,13 +17,17 @@ class UserCgroups:
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
+        self._slice: str | None = None
 
     def directories(self) -> list[str]:
         """Those that exist now. Never the X server's, nor the agent's."""
         candidates = [self._config.apps_cgroup]
-        with suppress(KeyError):
-            uid = pwd.getpwnam(self._config.user).pw_uid
-            candidates.append(f"{self._config.cgroup_root}/user.slice/user-{uid}.slice")
+        if self._slice is None:  # looked up once: a restored machine thaws before it does anything else
+            with suppress(KeyError):
+                uid = pwd.getpwnam(self._config.user).pw_uid
+                self._slice = f"{self._config.cgroup_root}/user.slice/user-{uid}.slice"
+        if self._slice is not None:
+            candidates.append(self._slice)
         return [path for path in candidates if os.path.exists(f"{path}/cgroup.freeze")]
 
     def procs_file(self) -> str | None:

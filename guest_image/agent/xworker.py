@@ -66,10 +66,7 @@ class XWorker:
 
         OpError "deadline" if it is not done in `timeout_s`. A caller that is cancelled leaves the job running.
         """
-        job = _Job(work)
-        self._jobs.put(job)
-        if not self._running:
-            self._start()
+        job = self._put(work)
         await asyncio.wait([job.done], timeout=timeout_s)
         if not job.done.done():
             job.dropped = True
@@ -78,6 +75,17 @@ class XWorker:
             raise OpError("deadline", f"the X server did not answer within {timeout_s} s")
         result: _T = job.done.result()
         return result
+
+    def start(self, work: Callable[[Any], _T]) -> asyncio.Future[_T]:
+        """`work(connection)` in the thread, as a future of its result or error; the caller watches the time."""
+        return self._put(work).done
+
+    def _put(self, work: Callable[[Any], Any]) -> _Job:
+        job = _Job(work)
+        self._jobs.put(job)
+        if not self._running:
+            self._start()
+        return job
 
     def tidy(self, work: Callable[[Any], None]) -> None:
         """Call `work(connection)` some time, if there is a connection; whatever comes of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,6 +19,13 @@ class SessionCgroups:
         display.mkdir(exist_ok=True)
         self.apps.mkdir(exist_ok=True)
         (display / "cgroup.procs").write_text("0")
+        self._prefer(display)
+
+    def _prefer(self, display: Path) -> None:
+        """Let the X server go before the apps it serves, so that what is done to the desktop is done at once."""
+        with contextlib.suppress(OSError):
+            (self.top / "cgroup.subtree_control").write_text("+cpu")
+            (display / "cpu.weight").write_text("10000")
 
     def enter_apps(self) -> None:
         """Move the calling process into `apps` (between fork and exec)."""

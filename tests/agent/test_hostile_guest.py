@@ -63,7 +63,9 @@ class HostileGuest:
 
     async def connect(self, **more) -> AgentChannel:
         paths = [self.folder / name for name in ("control", "bulk", "input")]
-        return await AgentChannel.connect(*paths, timeout_s=3, **more)
+        channel = await AgentChannel.connect(*paths, timeout_s=3, **more)
+        await channel.open_ports()
+        return channel
 
     def send(self, name: str, data: bytes) -> None:
         self.writers[name].write(data)

@@ -68,14 +68,14 @@ async def test_wrong_identity_changes_nothing(guest, channel, identity, wrong):
 
 
 async def test_full_disk_stops_no_identity(guest, channel, identity, monkeypatch):
-    real = os.write
+    real = os.pwrite
 
-    def full(fd, data):
+    def full(fd, data, offset):
         if bytes(data) == b"desktop-7\n":
             raise OSError(28, "No space left on device")
-        return real(fd, data)
+        return real(fd, data, offset)
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(os, "pwrite", full)
     assert await channel.request("identity.set", asked()) == {"unwritten": [f"{guest.etc}/hostname"]}
     assert (guest.etc / "machine-id").exists()
     assert [number for number, _ in identity] == [0x40085203, 0x5207]

@@ -31,9 +31,9 @@ async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -
         batch = Batch(asyncio.get_running_loop().create_future())
         if batch_id is not None:
             agent.batches.add(batch_id, batch)
-        agent.background(_perform(agent, batch_id, batch, actions), "actions")
+        _begin(agent, batch_id, batch, actions)
     try:
-        await asyncio.wait([batch.done])
+        return await asyncio.shield(batch.done)
     except asyncio.CancelledError:
         if call.cause == "superseded" and batch_id is not None:
             raise
@@ -45,15 +45,14 @@ async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -
             agent.actor.replace()
             raise OpError("cancelled", "the X server hangs; the batch was given up") from None
         raise OpError("cancelled", "the batch was cancelled", detail=_partial(batch)) from None
-    return batch.done.result()
 
 
 def _partial(batch: Batch) -> dict[str, Any] | None:
     return None if batch.done.exception() else batch.done.result()
 
 
-async def _perform(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any]) -> None:
-    """Run the batch in the X thread; never raises."""
+def _begin(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any]) -> None:
+    """Run the batch in the X thread. No task of its own: one action costs a few milliseconds in all."""
 
     def work(performer: Any) -> dict[str, Any]:
         from guest_image.agent.x.batch import run_batch
@@ -61,25 +60,27 @@ async def _perform(agent: Agent, batch_id: str | None, batch: Batch, actions: li
         batch.progress({})
         return run_batch(performer, actions, batch.cancelled.is_set, batch.progress)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(agent.actor.call(work, None))
-            watching = tasks.create_task(_watch(agent, batch, _longest_s(actions)))
-            result = await running
-            watching.cancel()
-    except* Exception as group:
-        error = group.exceptions[0]
-        if batch_id is not None and isinstance(error, OpError) and error.code == "unavailable":
-            agent.batches.forget(batch_id)
-        if not batch.done.done():
+    running = agent.actor.start(work)
+    watch = _Watch(agent, batch, running, _longest_s(actions))
+
+    def settle(done: asyncio.Future[dict[str, Any]]) -> None:
+        watch.stop()
+        error = done.exception()
+        if error is not None:
+            if batch_id is not None and isinstance(error, OpError) and error.code == "unavailable":
+                agent.batches.forget(batch_id)
             batch.done.set_exception(error)
             batch.done.exception()
-    else:
-        failed = result["failed"]
-        if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
-            agent.batches.forget(batch_id)
-        batch.done.set_result(result)
-    agent.viewer.tidy(_read_events)
+        else:
+            result = done.result()
+            failed = result["failed"]
+            if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
+                agent.batches.forget(batch_id)
+            batch.done.set_result(result)
+        if any(each.get("type") == "type" for each in actions if isinstance(each, dict)):
+            agent.viewer.tidy(_read_events)
+
+    running.add_done_callback(settle)
 
 
 def _read_events(display: Any) -> None:
@@ -94,17 +95,35 @@ def _longest_s(actions: list[Any]) -> float:
     return max((time for time in times if isinstance(time, (int, float))), default=0) / 1000
 
 
-async def _watch(agent: Agent, batch: Batch, longest_s: float) -> None:
-    """Give the batch up when the performer has said nothing for too long: the X server hangs."""
-    silence_s = agent.config.x_timeout_s + longest_s
-    while True:
-        await asyncio.sleep(min(1.0, agent.config.x_timeout_s))
-        if batch.progressed_at is not None and time.monotonic() - batch.progressed_at > silence_s:
-            batch.cancelled.set()
-            agent.actor.replace()
-            raise OpError(
-                "deadline",
-                f"the X server has not answered for {silence_s:g} s, at action {batch.index}",
-                hint="the actions before it were done; look at the screen",
-                detail={"index": batch.index},
+class _Watch:
+    """Gives the batch up when the performer has said nothing for too long: the X server hangs."""
+
+    def __init__(self, agent: Agent, batch: Batch, running: asyncio.Future[dict[str, Any]], longest_s: float) -> None:
+        self._agent = agent
+        self._batch = batch
+        self._running = running
+        self._silence_s = agent.config.x_timeout_s + longest_s
+        self._every_s = min(1.0, agent.config.x_timeout_s)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._every_s, self._look)
+
+    def stop(self) -> None:
+        """The batch is over."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        batch = self._batch
+        if batch.progressed_at is None or time.monotonic() - batch.progressed_at <= self._silence_s:
+            self._timer = self._loop.call_later(self._every_s, self._look)
+            return
+        batch.cancelled.set()
+        self._agent.actor.replace()
+        if not self._running.done():
+            self._running.set_exception(
+                OpError(
+                    "deadline",
+                    f"the X server has not answered for {self._silence_s:g} s, at action {batch.index}",
+                    hint="the actions before it were done; look at the screen",
+                    detail={"index": batch.index},
+                )
             )

@@ -139,7 +139,7 @@ def _name(config: AgentConfig, hostname: str, machine_id: str) -> list[str]:
     unwritten = []
     for path, text in wanted.items():
         try:
-            _replace(path, text)
+            _overwrite(path, text)
         except OSError:
             unwritten.append(path)
     return unwritten
@@ -152,12 +152,13 @@ def _hosts(path: str, hostname: str) -> str:
     return "\n".join([*lines, f"127.0.1.1\t{hostname}", ""])
 
 
-def _replace(path: str, text: str) -> None:
-    """Write a small file whole: a crash in between leaves the old one."""
-    aside = f"{path}.new"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+def _overwrite(path: str, text: str) -> None:
+    """Write a small file in place: renaming over the old one, or emptying it first, makes ext4 wait for the disk."""
+    data = text.encode("utf-8", "surrogateescape")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.write(fd, text.encode("utf-8", "surrogateescape"))
+        os.pwrite(fd, data, 0)
+        if os.fstat(fd).st_size != len(data):
+            os.ftruncate(fd, len(data))
     finally:
         os.close(fd)
-    os.replace(aside, path)

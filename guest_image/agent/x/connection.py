@@ -25,6 +25,7 @@ class Connection:
                 f"the X server on {name} cannot be reached: {error}",
                 hint="the desktop session may be restarting; try again in a second",
             ) from error
+        self.deferred = DeferredDisplay(self.display)
         self.root: Any = self.display.screen().root
         self.mapping_notices: list[Any] = []
         self.pongs: set[int] = set()
@@ -56,6 +57,34 @@ class Connection:
         """Close the connection; harmless if it is broken already."""
         with contextlib.suppress(ConnectionClosedError, OSError):
             self.display.close()
+
+
+class DeferredDisplay:
+    """The display as pynput gets it: `sync` is put off until `settle`, so that an action waits for X once.
+
+    Requests of one connection are carried out in order, with or without waiting in between.
+    """
+
+    def __init__(self, display: Any) -> None:
+        self._real = display
+        self._owed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def sync(self) -> None:
+        """Send what was asked for; wait for it later."""
+        self._owed = True
+        self._real.flush()
+
+    def settle(self) -> None:
+        """Wait until X has done everything, if something was put off."""
+        if self._owed:
+            self._owed = False
+            self._real.sync()
+
+    def close(self) -> None:
+        """The connection's owner closes it."""
 
 
 def import_pynput(display_name: str) -> Any:

@@ -67,7 +67,10 @@ class Performer:
         """
         self.connect()
         try:
-            return self._do(action, cancelled, progress)
+            result = self._do(action, cancelled, progress)
+            assert self._connection is not None
+            self._connection.deferred.settle()
+            return result
         except ActionValueError as error:
             raise ActionFailed("invalid", error.message, hint=error.hint) from error
         except (ConnectionClosedError, BrokenPipeError) as error:
@@ -104,10 +107,10 @@ class Performer:
         try:
             pynput, mouse, keyboard = self._controllers or self._first_controllers()
             for controller in (mouse, keyboard):
-                if controller._display is not connection.display:
-                    with contextlib.suppress(ConnectionClosedError, OSError):
-                        controller._display.close()
-                controller._display = connection.display  # pynput would keep a connection of its own for each
+                with contextlib.suppress(ConnectionClosedError, OSError):
+                    controller._display.close()
+                # pynput would keep a connection of its own for each, and wait for X after every press and release
+                controller._display = connection.deferred
             self._typist = Typist(connection)
             self._keys = Keys(self._typist, keyboard, connection.display)
             self._pointer = Pointer(mouse, pynput.mouse.Button)
