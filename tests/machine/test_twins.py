@@ -9,7 +9,10 @@ import pytest
 
 from desktop_sandbox import Sandbox
 
-LOOK = "cat /etc/machine-id; hostname; cat /etc/hostname; head -c 16 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/uuid"
+LOOK = (
+    "cat /etc/machine-id; hostname; cat /etc/hostname; "
+    "head -c 16 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/uuid"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""Actions on a real desktop: they arrive exactly once, where they were sent, or are refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from desktop_sandbox import ActionFailedError, InvalidActionError, Sandbox
+from tests.conftest import RealServer
+from tests.machine.support import eventually
+
+LOG = "/tmp/xev.log"
+
+
+@pytest.fixture(scope="module")
+def desk(server: object) -> Iterator[Sandbox]:
+    """One desktop for all tests of this file, whose whole screen is a window that logs every button and key."""
+    with Sandbox.create("minimal", timeout=900) as sandbox:
+        sandbox.commands.run(
+            f"nohup stdbuf -oL xev -geometry 1280x800+0+0 -name recorder -event button -event keyboard "
+            f"> {LOG} 2>/dev/null & sleep 0.1"
+        )
+        window = eventually(lambda: [w for w in sandbox.windows() if w.title == "recorder"])[0]
+        # no frame, so that the recorder has the corners, too
+        sandbox.commands.run(["xprop", "-id", str(window.id), "-f", "_MOTIF_WM_HINTS", "32c",
+                              "-set", "_MOTIF_WM_HINTS", "2, 0, 0, 0, 0"])  # fmt: skip
+        eventually(lambda: _covers(sandbox))
+        yield sandbox
+
+
+def _covers(sandbox: Sandbox) -> bool:
+    found = [w for w in sandbox.windows() if w.title == "recorder"]
+    return bool(found) and (found[0].x, found[0].y) == (0, 0)
+
+
+def presses(desk: Sandbox) -> list[str]:
+    """Root coordinates of all button presses so far, as xev writes them."""
+    lines = desk.commands.run(f"grep -A2 ^ButtonPress {LOG} | grep -o 'root:([0-9,]*)'", check=False).stdout.split()
+    return [line.removeprefix("root:") for line in lines]
+
+
+def settled(desk: Sandbox, count: int) -> list[str]:
+    eventually(lambda: len(presses(desk)) >= count)
+    return presses(desk)
+
+
+def test_the_first_and_the_last_pixel_can_be_clicked(desk: Sandbox) -> None:
+    before = len(presses(desk))
+    desk.left_click(0, 0)
+    desk.left_click(1279, 799)
+    desk.double_click(640, 400)
+    assert settled(desk, before + 4)[before:] == ["(0,0)", "(1279,799)", "(640,400)", "(640,400)"]
+    desk.move_mouse(0, 799)
+    assert desk.get_cursor_position() == (0, 799)
+
+
+def test_outside_the_screen_is_refused_and_nothing_is_done(desk: Sandbox) -> None:
+    before = len(presses(desk))
+    for x, y in ((1280, 0), (0, 800), (-1, 5), (5, -1)):
+        with pytest.raises(InvalidActionError) as caught:
+            desk.act([{"type": "click", "x": 3, "y": 3}, {"type": "click", "x": x, "y": y}])
+        bad = next(value for value, low, high in ((x, 0, 1279), (y, 0, 799)) if not low <= value <= high)
+        assert str(bad) in str(caught.value)
+        assert caught.value.hint
+    assert len(presses(desk)) == before
+
+
+def test_unknown_keys_and_buttons_are_refused_with_what_is_near(desk: Sandbox) -> None:
+    with pytest.raises(InvalidActionError) as caught:
+        desk.press("entre")
+    assert "entre" in str(caught.value)
+    assert "enter" in str(caught.value)
+    with pytest.raises(InvalidActionError) as caught:
+        desk.act([{"type": "click", "button": "primary"}])
+    assert "left" in str(caught.value)
+
+
+def test_a_batch_stops_at_its_first_failure_and_says_what_was_done(desk: Sandbox) -> None:
+    """The second action waits for the batch's own deadline; the third must not happen."""
+    before = len(presses(desk))
+    with pytest.raises(ActionFailedError) as caught:
+        desk.act(
+            [
+                {"type": "click", "x": 10, "y": 10},
+                {"type": "screenshot", "stable_ms": 60, "region": [1200, 700, 200, 200]},
+                {"type": "click", "x": 20, "y": 20},
+            ]
+        )
+    assert caught.value.evidence["index"] == 1
+    assert len(caught.value.evidence["results"]) == 1  # type: ignore[arg-type]
+    assert settled(desk, before + 1)[before:] == ["(10,10)"]
+
+
+def test_the_same_key_twice_is_one_click(desk: Sandbox, server: RealServer) -> None:
+    before = len(presses(desk))
+    headers = {"Authorization": f"Bearer {server.key}", "Idempotency-Key": "one-click-only"}
+    body = {"actions": [{"type": "click", "x": 77, "y": 78}]}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
+        answers = [client.post(f"/v1/sandboxes/{desk.sandbox_id}/actions", json=body) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({answer.content for answer in answers}) == 1
+    desk.left_click(79, 80)
+    assert settled(desk, before + 2)[before:] == ["(77,78)", "(79,80)"]
+
+
+def test_a_batch_returns_the_settled_screen(desk: Sandbox) -> None:
+    result = desk.act([{"type": "move", "x": 5, "y": 6}, {"type": "cursor_position"}], screenshot=True)
+    assert result.results[1] == {"x": 5, "y": 6}
+    assert result.screenshot is not None
+    assert (result.screenshot.width, result.screenshot.height) == (1280, 800)
+
+
+def test_typing_into_a_terminal_is_exact(sandbox: Sandbox) -> None:
+    text = "Plain, ASCII: {}[]|\\~`\"' 0123\ttab\nÄöü ß é ñ, Привет, 世界, 🙂 e\u0301 end\n"
+    sandbox.left_click(300, 300)
+    sandbox.act([{"type": "type", "text": "cat > /tmp/typed\n"}])
+    sandbox.write(text)
+    eventually(lambda: sandbox.files.exists("/tmp/typed") and sandbox.files.read("/tmp/typed").count("\n") >= 2)
+    sandbox.press("ctrl+d")
+    assert sandbox.files.read("/tmp/typed") == text
