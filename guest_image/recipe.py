@@ -74,10 +74,14 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class App:
-    """A program of the session: started after the window manager, again if it ends unless `restart` is false."""
+    """A program of the session: started after the window manager, again if it ends unless `restart` is false.
+
+    `early`: started beside the window manager, since that and all others ask it for their settings.
+    """
 
     argv: tuple[str, ...]
     restart: bool = True
+    early: bool = False
 
     def __post_init__(self) -> None:
         if not self.argv:

@@ -11,6 +11,8 @@ INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t devtmpfs dev /dev
+mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200
+mknod -m 660 /dev/loop-control c 10 237 && chown 0:6 /dev/loop-control
 mount -t proc proc /proc
 for module in $(cat /modules/order); do insmod /modules/$module; done
 tries=0

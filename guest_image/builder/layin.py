@@ -46,6 +46,9 @@ MASKED = (
     "systemd-hostnamed.socket", "systemd-creds.socket", "systemd-sysext.socket", "systemd-importd.socket",
     "systemd-quotacheck-root.service", "systemd-remount-fs.service",
     "systemd-fsck-root.service", "systemd-hibernate-clear.service",
+    # the initrd makes the device nodes that these would make; nobody is kept from logging in while it boots
+    "kmod-static-nodes.service", "systemd-tmpfiles-setup-dev-early.service", "systemd-tmpfiles-setup-dev.service",
+    "systemd-user-sessions.service", "run-lock.mount", "systemd-initctl.socket",
 )  # fmt: skip
 USER_MASKED = (
     "gvfs-udisks2-volume-monitor.service", "gvfs-mtp-volume-monitor.service", "gvfs-gphoto2-volume-monitor.service",
@@ -56,6 +59,14 @@ USER_MASKED = (
     "xdg-permission-store.service", "systemd-tmpfiles-clean.timer", "tracker-miner-fs-3.service", "obex.service",
     "evolution-source-registry.service", "background.slice", "p11-kit-server.socket", "xfce4-notifyd.service",
 )  # fmt: skip
+
+MASKED_GENERATORS = {
+    "system-generators": (
+        "systemd-getty-generator", "systemd-gpt-auto-generator", "systemd-hibernate-resume-generator",
+        "systemd-run-generator", "systemd-ssh-generator", "systemd-system-update-generator", "systemd-tpm2-generator",
+    ),
+    "user-generators": ("systemd-xdg-autostart-generator",),
+}  # fmt: skip
 
 
 def collect(recipe: Recipe) -> list[cpio.Entry]:
@@ -121,3 +132,8 @@ def unit_entries() -> Iterator[cpio.Entry]:
         yield cpio.Entry.link(f"etc/systemd/system/{unit}", "/dev/null")
     for unit in USER_MASKED:
         yield cpio.Entry.link(f"etc/systemd/user/{unit}", "/dev/null")
+    for folder, names in MASKED_GENERATORS.items():
+        for name in names:
+            yield cpio.Entry.link(f"etc/systemd/{folder}/{name}", "/dev/null")
+    # no /run/nologin, which systemd-user-sessions would have to take away again
+    yield cpio.Entry.link("etc/tmpfiles.d/systemd-nologin.conf", "/dev/null")

@@ -18,6 +18,8 @@ def kernel_arguments(console: str = "ttyS0", *, emulated: bool = True) -> tuple[
         "random.trust_cpu=on",
         *(["mitigations=off"] if emulated else []),
         "nowatchdog",
+        "8250.nr_uarts=1",
+        "rcupdate.rcu_expedited=1",
         "transparent_hugepage=madvise",
         "net.ifnames=0",
         "fsck.mode=skip",

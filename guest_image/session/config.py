@@ -16,10 +16,11 @@ USER_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/l
 
 @dataclass(frozen=True)
 class AppConfig:
-    """A program of the session; `restart`: started again when it ends."""
+    """A program of the session; `restart`: started again when it ends; `early`: beside the window manager."""
 
     argv: tuple[str, ...]
     restart: bool = True
+    early: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,13 @@ def parse(facts: Mapping[str, Any]) -> SessionConfig:
         resolution=(int(width), int(height)),
         max_resolution=(int(max_width), int(max_height)),
         window_manager=AppConfig(tuple(facts["window_manager"])),
-        apps=tuple(AppConfig(tuple(app["argv"]), bool(app.get("restart", True))) for app in facts["apps"]),
+        apps=tuple(_app(app) for app in facts["apps"]),
         environment=dict(facts.get("environment", {})),
     )
+
+
+def _app(facts: Mapping[str, Any]) -> AppConfig:
+    return AppConfig(tuple(facts["argv"]), bool(facts.get("restart", True)), bool(facts.get("early", False)))
 
 
 def load(path: Path = RECIPE_PATH) -> SessionConfig:

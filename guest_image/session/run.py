@@ -22,6 +22,8 @@ from guest_image.session.screen import Screen, connect
 
 _X_TIMEOUT_S = 120.0
 _WINDOW_MANAGER_TIMEOUT_S = 60.0
+_BUS_TIMEOUT_S = 120.0
+_BUS_EVERY_S = 0.05
 
 
 def start_x_server(size: tuple[int, int], environment: Mapping[str, str], directory: Path) -> Xvfb:
@@ -55,6 +57,15 @@ def notify_systemd(message: str) -> None:
             notifier.sendall(message.encode())
 
 
+def wait_for_bus(path: Path, deadline: float) -> bool:
+    """Wait until the user's D-Bus listens, which starts beside the X server; `deadline` in monotonic seconds."""
+    while not path.exists():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_BUS_EVERY_S)
+    return True
+
+
 def main() -> int:
     """Run the session until it is told to stop (0) or its X server dies (1: systemd starts everything again)."""
     facts = config.load()
@@ -71,6 +82,8 @@ def main() -> int:
         prepare_keyboard(display)
         notify_systemd("READY=1")
         print(f"= screen {facts.resolution[0]}x{facts.resolution[1]}, X server {server.proc.pid}", flush=True)
+        if not wait_for_bus(Path(environment["XDG_RUNTIME_DIR"]) / "bus", time.monotonic() + _BUS_TIMEOUT_S):
+            print(f"x the user's D-Bus did not start within {_BUS_TIMEOUT_S:.0f} s", flush=True)
         supervisor = Supervisor(environment, cgroups.enter_apps, Path(environment["HOME"]))
         return _serve(facts, screen, server, supervisor, signals)
     except (ConnectionClosedError, ConnectionError) as error:
@@ -84,8 +97,9 @@ def main() -> int:
 def _serve(
     facts: config.SessionConfig, screen: Screen, server: Xvfb, supervisor: Supervisor, signals: _SignalPipe
 ) -> int:
-    supervisor.start(facts.window_manager)
-    waiting = list(facts.apps)
+    for app in (*(app for app in facts.apps if app.early), facts.window_manager):
+        supervisor.start(app)
+    waiting = [app for app in facts.apps if not app.early]
     deadline = time.monotonic() + _WINDOW_MANAGER_TIMEOUT_S
     with selectors.DefaultSelector() as selector:
         selector.register(screen, selectors.EVENT_READ)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from guest_image.agent.server import Agent
 
 _POLL_S = 0.2
+_LONGEST_POLL_S = 2.0
 
 
 @op("session.wait", conditions=items(), timeout_ms=integer(60_000, 0))
@@ -25,14 +26,26 @@ async def session_wait(call: Call, *, conditions: list[Any], timeout_ms: int) ->
         _check(condition)
     loop = asyncio.get_running_loop()
     begin = loop.time()
+    order = list(conditions)
     while True:
-        missing = [each for each in conditions if not await _holds(call.agent, each)]
+        looked = loop.time()
+        missing = await _first_missing(call.agent, order)
         waited_ms = int((loop.time() - begin) * 1000)
-        if not missing:
+        if missing is None:
             return {"waited_ms": waited_ms}
         if waited_ms >= timeout_ms:
-            raise OpError("deadline", f"the desktop is not ready after {waited_ms} ms", detail={"missing": missing})
-        await asyncio.sleep(_POLL_S)
+            missing_all = [each for each in conditions if not await _holds(call.agent, each)]
+            raise OpError("deadline", f"the desktop is not ready after {waited_ms} ms", detail={"missing": missing_all})
+        # what is missing is asked for first, and never so often that asking keeps the desktop from starting
+        order.sort(key=lambda each: each is not missing)
+        await asyncio.sleep(min(max(_POLL_S, 4 * (loop.time() - looked)), _LONGEST_POLL_S))
+
+
+async def _first_missing(agent: Agent, conditions: list[Any]) -> Any | None:
+    for condition in conditions:
+        if not await _holds(agent, condition):
+            return condition
+    return None
 
 
 def _check(condition: Any) -> None:
