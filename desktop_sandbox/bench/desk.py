@@ -16,6 +16,12 @@ from desktop_sandbox.bench.progress import Bar
 
 _PICTURE = "/tmp/bench-screenshot.png"  # noqa: S108 (in the guest)
 _WARM_UPS = 3
+# what an action passes through, each with what is before it
+_PARTS = {
+    "server": "of an action: SDK, HTTP and server (get_info)",
+    "agent": "of an action: and the guest's agent (a file's status)",
+    "display": "of an action: and its X server (cursor_position)",
+}
 
 
 class DeskBench:
@@ -46,14 +52,15 @@ class DeskBench:
             Figure("screenshot.scrot", "the usual way: scrot, read its file, remove it", "ms", taken["scrot"]),
         ]
 
-    def actions(self) -> list[Figure]:
-        """One action, against one xdotool process."""
+    def actions(self, *, profile: bool) -> list[Figure]:
+        """One action, against one xdotool process; with `profile` also what an action passes through, bit by bit."""
         run = self._sandbox.commands.run
         taken = self._rounds(
             "actions",
             {
                 "click": lambda: self._sandbox.left_click(*self._place()),
                 "move": lambda: self._sandbox.move_mouse(*self._place()),
+                **(self._parts() if profile else {}),
             },
             {
                 "xdotool_click": lambda: run(["xdotool", "mousemove", *map(str, self._place()), "click", "1"]),
@@ -65,7 +72,15 @@ class DeskBench:
             Figure("action.move", "one action: move_mouse(x, y)", "ms", taken["move"], "action.xdotool_move"),
             Figure("action.xdotool_click", "the usual way: an xdotool process clicks", "ms", taken["xdotool_click"]),
             Figure("action.xdotool_move", "the usual way: an xdotool process moves", "ms", taken["xdotool_move"]),
+            *(Figure(f"action.part.{name}", _PARTS[name], "ms", taken[name]) for name in _PARTS if name in taken),
         ]
+
+    def _parts(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "server": self._sandbox.get_info,
+            "agent": lambda: self._sandbox.files.get_info("/"),
+            "display": lambda: self._sandbox.act([{"type": "cursor_position"}]),
+        }
 
     def _scrot(self) -> None:
         self._sandbox.commands.run(["scrot", "--overwrite", "--pointer", _PICTURE])

@@ -49,11 +49,13 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--template", default="desktop", help="what to create desktops from (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few samples: to see that it works, not to quote")
     parser.add_argument("--only", action="append", choices=GROUPS, help="measure only this; repeatable")
-    parser.add_argument("--profile", action="store_true", help="split the time of a create into its stages")
+    parser.add_argument(
+        "--profile", action="store_true", help="split a create and an action into what they are made of"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     parser.add_argument("--url", help="measure a server that runs already (default: start one, and end it)")
     found = parser.parse_args(list(argv))
     groups = [group for group in GROUPS if found.only is None or group in found.only]
-    if found.profile and "create" not in groups:
-        parser.error("--profile is about creates: add --only create")
+    if found.profile and not {"create", "action"} & set(groups):
+        parser.error("--profile is about creates and actions: add --only create or --only action")
     return Options(found.template, QUICK if found.quick else Counts(), groups, found.url, found.json, found.profile)

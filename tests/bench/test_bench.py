@@ -107,6 +107,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "create.one", "create.at_once.each", "create.at_once.all",
         "screenshot.raw", "screenshot.jpeg", "screenshot.png", "screenshot.scrot",
         "action.click", "action.move", "action.xdotool_click", "action.xdotool_move",
+        "action.part.server", "action.part.agent", "action.part.display",
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
     }  # fmt: skip
