@@ -23,12 +23,12 @@ def run(options: Options) -> int:
     """Measure all groups that are asked for, print, and write the JSON file; 0."""
     began = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    load = os.getloadavg()[0]
     with Bar(ticks_of(options)) as bar:
         bar.say("starting" if options.url is None else f"connecting to {options.url}")
         with server(options.url) as place:
-            results = Results(options.template, started_at, options.counts == QUICK, host_facts(place), [load])
             _build(options.template, place, bar)
+            load = os.getloadavg()[0]
+            results = Results(options.template, started_at, options.counts == QUICK, host_facts(place), [load])
             _measure(options, place, bar, results)
     results.load.append(os.getloadavg()[0])
     results.seconds = time.monotonic() - began
