@@ -57,7 +57,6 @@ class AgentChannel:
         self._control = ChannelPort("control", self)
         self._bulk = ChannelPort("bulk", self)
         self._input = ChannelPort("input", self)
-        self._later: dict[ChannelPort, str | PathLike[str]] = {}
         self._opening = asyncio.Lock()
         self._next = 0
         self._exchanges: dict[int, tuple[ChannelPort, Exchange]] = {}
@@ -78,14 +77,15 @@ class AgentChannel:
     ) -> AgentChannel:
         """Connect to the sockets at these paths and shake hands with the agent behind them.
 
-        Only the control port is waited for; the others follow when they are needed first, so that a machine that
-        was restored a moment ago has less to do before its first answer.
+        The handshake on the other ports follows when they are needed first, so that a machine that was restored a
+        moment ago has less to do before its first answer.
         ChannelError if that is not done within `timeout_s`; then nothing is left open.
         """
         channel = cls(on_event, None)
-        channel._later = {channel._bulk: bulk, channel._input: input}
         try:
-            await channel._control.connect(control, timeout_s)
+            for port, path in ((channel._control, control), (channel._bulk, bulk), (channel._input, input)):
+                await port.dial(path, timeout_s)
+            await channel._control.greet(timeout_s)
         except BaseException:
             await channel.aclose()
             raise
@@ -156,9 +156,9 @@ class AgentChannel:
         moment later.
         """
         if port == "input":
-            await self._open(self._input)
+            await self._greet(self._input)
         if stdin is not None or OUTPUT_STREAMS.get(op):
-            await self._open(self._bulk)
+            await self._greet(self._bulk)
         exchange = self._ask(op, params or {}, timeout_s, port, takes_input=stdin is not None)
         try:
             if stdin is None:
@@ -175,9 +175,9 @@ class AgentChannel:
             self._forget(exchange)
 
     async def open_ports(self) -> None:
-        """Connect the other ports now, rather than when they are needed first."""
+        """Shake hands on the other ports now, rather than when they are needed first."""
         for port in (self._bulk, self._input):
-            await self._open(port)
+            await self._greet(port)
 
     def cancel(self, exchange: Exchange) -> None:
         """Ask the guest to stop; its answer, with what was done, still comes to `exchange`. Nothing if it is done."""
@@ -221,13 +221,12 @@ class AgentChannel:
 
     # inside
 
-    async def _open(self, port: ChannelPort) -> None:
-        """Connect a port that was not needed before. ChannelError if the agent does not answer on it."""
-        if port in self._later:
+    async def _greet(self, port: ChannelPort) -> None:
+        """Shake hands on a port that was not needed before. ChannelError if the agent does not answer on it."""
+        if not port.greeted:
             async with self._opening:
-                if port in self._later and self.error is None:
-                    await port.connect(self._later[port], _PORT_S)
-                    del self._later[port]
+                if not port.greeted and self.error is None:
+                    await port.greet(_PORT_S)
 
     def _ask(
         self, op: str, params: dict[str, Any], timeout_s: float | None, port_name: str, *, takes_input: bool

@@ -35,9 +35,8 @@ def guest_error(wire: dict[str, Any]) -> DesktopSandboxError:
     return kind(message[:4000], hint=hint[:1000] if hint else None, code=code[:64], detail=wire.get("detail"))
 
 
-def first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What really went wrong in a task group."""
-    error: BaseException = group
+def first_leaf(error: BaseException) -> BaseException:
+    """What really went wrong in a task group; any other error is itself."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -60,8 +60,13 @@ class ChannelPort(asyncio.Protocol):
         self._room = asyncio.Event()
         self._room.set()
 
-    async def connect(self, path: str | PathLike[str], timeout_s: float) -> None:
-        """Connect and shake hands. ChannelError if there is no WELCOME within `timeout_s`."""
+    @property
+    def greeted(self) -> bool:
+        """Whether the agent has answered on this port."""
+        return self._welcomed.done() and self._welcomed.exception() is None
+
+    async def dial(self, path: str | PathLike[str], timeout_s: float) -> None:
+        """Connect to the socket, which needs no guest. ChannelError if that does not work within `timeout_s`."""
         begin = self._loop.time()
         while True:
             try:
@@ -74,6 +79,10 @@ class ChannelPort(asyncio.Protocol):
                         hint="the machine may have ended; its serial log says why",
                     ) from error
                 await asyncio.sleep(_RETRY_S)
+
+    async def greet(self, timeout_s: float) -> None:
+        """Shake hands with the agent. ChannelError if there is no WELCOME within `timeout_s`."""
+        begin = self._loop.time()
         while not self._welcomed.done():
             waited_s = self._loop.time() - begin
             if waited_s >= timeout_s:

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import hashlib
 import mmap
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +29,8 @@ class QemuBuild:
     path: str
     version: str
     digest: str
+    stamp: tuple[int, int] = (0, 0)
+    """Size in bytes and time of change of the file, when it was looked at."""
 
     @property
     def major(self) -> int:
@@ -45,12 +48,22 @@ def find_qemu() -> QemuBuild:
     found = re.search(r"version (\d+\.\d+\.\d+)[^\n]*", out)
     if found is None:
         raise ConfigurationError(f"{path} --version says nothing known: {out[:80]!r}")
-    return QemuBuild(path, found.group(1), _file_digest(Path(path), found.group(0)))
+    stat = os.stat(path)
+    stamp = (stat.st_size, int(stat.st_mtime))
+    digest = hashlib.sha256(f"{found.group(0)}|{stamp[0]}|{stamp[1]}".encode()).hexdigest()[:16]
+    return QemuBuild(path, found.group(1), digest, stamp)
 
 
-def _file_digest(path: Path, version: str) -> str:
-    stat = path.stat()
-    return hashlib.sha256(f"{version}|{stat.st_size}|{int(stat.st_mtime)}".encode()).hexdigest()[:16]
+def check_unchanged(qemu: QemuBuild) -> None:
+    """Raise ConfigurationError if the QEMU that this server found is not the one that is there now."""
+    try:
+        stat = os.stat(qemu.path)
+    except OSError:
+        raise ConfigurationError(f"{qemu.path} is gone", hint="apt install qemu-system-x86") from None
+    if qemu.stamp != (stat.st_size, int(stat.st_mtime)):
+        raise ConfigurationError(
+            f"{qemu.path} was replaced while the server ran", hint="restart the server: it rebuilds its templates"
+        )
 
 
 def boot_id() -> str:

@@ -38,7 +38,9 @@ class LiveSandbox:
         self._connecting = asyncio.Lock()
         self._acting = asyncio.Lock()
         self._memory_fd, base = machine.open_memory()
-        self._memory = GuestMemory(self._memory_fd, base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid)
+        self._memory = GuestMemory(
+            self._memory_fd, base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid
+        )
         self._screen: MachineScreen | None = None
         with contextlib.suppress(StaleFramebuffer):
             self._screen = MachineScreen.from_wire(self._memory, display)
@@ -62,12 +64,9 @@ class LiveSandbox:
         except ChannelError:
             return await question(await self.guest())
 
-    async def start(self, identity: Identity, resolution: tuple[int, int] | None) -> None:
-        """Let a restored machine run, as a machine of its own, at the asked screen size."""
-        await self.machine.resume()
-        mark("resume")
+    async def become(self, identity: Identity, resolution: tuple[int, int] | None) -> None:
+        """Make a restored machine one of its own, at the asked screen size."""
         guest = await self.guest()
-        mark("hello")
         await guest.set_identity(identity, thaw=True)
         mark("identity")
         if resolution is not None and resolution != await self.size():

@@ -24,6 +24,7 @@ from desktop_sandbox.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from desktop_sandbox.microvm.channel_errors import first_leaf
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
 from desktop_sandbox.microvm.machine import Hypervisor, forget_directory, socket_path, tail
@@ -38,7 +39,7 @@ from desktop_sandbox.node.shop import TemplateShop
 from desktop_sandbox.node.store import SandboxRecord, Store
 from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.progress import Step
-from desktop_sandbox.snapshots.restore import TemplateMemory, restore
+from desktop_sandbox.snapshots.restore import TemplateMemory, load_state, start_child
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark, start_stopwatch
 
@@ -169,31 +170,42 @@ class LocalNode(GuestCalls):
         directory.mkdir(mode=0o700)
         uid = self._take_uid()
         try:
-            machine = await restore(template, memory, self.hypervisor, sandbox_id, directory, uid=uid)
+            return await self._bring_up(template, memory, sandbox_id, directory, uid, spec.resolution)
         except BaseException:
             self._uids.discard(uid)
             raise
+
+    async def _bring_up(
+        self, template: Template, memory: int, sandbox_id: str, directory: Path, uid: int, size: tuple[int, int] | None
+    ) -> LiveSandbox:
+        machine = await start_child(template, memory, self.hypervisor, sandbox_id, directory, uid=uid)
         live = None
         try:
             live = LiveSandbox(machine, template.manifest.display)
             live.uid = uid
             mark("screen")
-            await live.start(Identity.new(sandbox_id), spec.resolution)
-        except DesktopSandboxError as error:
-            error.evidence.setdefault("serial", machine.serial_tail())
+            # the agent's ports are connected before the devices learn where they were: see snapshots/build.py
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(live.guest())
+                await load_state(machine, template)
+                mark("load")
+                await machine.resume()
+                mark("resume")
+            mark("hello")
+            await live.become(Identity.new(sandbox_id), size)
+        except BaseException as error:
+            cause = first_leaf(error)
+            if isinstance(cause, DesktopSandboxError):
+                cause.evidence.setdefault("serial", machine.serial_tail())
             await asyncio.shield(live.kill() if live else machine.kill())
-            self._uids.discard(uid)
-            raise
-        except BaseException:
-            await asyncio.shield(live.kill() if live else machine.kill())
-            self._uids.discard(uid)
-            raise
+            raise cause from None
         return live
 
     async def _template(self, name: str) -> Template:
-        found, why = self.shop.find(name)
+        found = self.shop.find_quickly(name)
         if found is not None:
             return found
+        _, why = self.shop.find(name)
         log.info("template %s is built first%s", name, f": {why}" if why else "")
         return await self.shop.get(
             name, lambda step: log.debug("%s %.0f %% %s", step.step, step.fraction * 100, step.message)

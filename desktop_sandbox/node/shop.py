@@ -12,11 +12,18 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, DesktopSandboxError, MachineError, NotFoundError
+from desktop_sandbox.microvm.host import check_unchanged
 from desktop_sandbox.microvm.machine import Hypervisor
 from desktop_sandbox.node.interface import TemplateInfo
 from desktop_sandbox.snapshots.build import build_template
 from desktop_sandbox.snapshots.progress import Report, Step, scaled
-from desktop_sandbox.snapshots.templates import Template, find_template, find_templates, remove_leftovers
+from desktop_sandbox.snapshots.templates import (
+    MANIFEST,
+    Template,
+    find_template,
+    find_templates,
+    remove_leftovers,
+)
 from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, build_image
 from guest_image.recipe import Recipe, RecipeError, load_recipe, recipe_names
 
@@ -31,6 +38,7 @@ class TemplateShop:
         self._home = home
         self._hypervisor = hypervisor
         self._building: dict[str, asyncio.Lock] = {}
+        self._found: dict[str, Template] = {}
         (home / "templates").mkdir(parents=True, exist_ok=True)
         remove_leftovers(home)
 
@@ -47,6 +55,20 @@ class TemplateShop:
     def find(self, name: str) -> tuple[Template | None, str | None]:
         """The template that fits this host, or None and why the one there is does not (None: there is none)."""
         return find_template(self._home, self.recipe(name), self._hypervisor)
+
+    def find_quickly(self, name: str) -> Template | None:
+        """As `find`, without looking at every source file again: what fitted this server fits it still.
+
+        Raises ConfigurationError if QEMU was replaced under the server's feet.
+        """
+        check_unchanged(self._hypervisor.qemu)
+        found = self._found.get(name)
+        if found is None or not (found.directory / MANIFEST).is_file():
+            found, _ = self.find(name)
+            self._found.pop(name, None)
+            if found is not None:
+                self._found[name] = found
+        return found
 
     def list(self) -> list[TemplateInfo]:
         """All recipes with the state of their templates."""
@@ -78,6 +100,7 @@ class TemplateShop:
             if why:
                 report(Step("template", 0.0, f"rebuilding {name}: {why}"))
             image = await self._image(recipe, scaled(report, 0.0, _IMAGE_SHARE), force=False)
+            self._found.pop(name, None)
             built = await build_template(self._home, recipe, image, self._hypervisor, scaled(report, _IMAGE_SHARE, 1.0))
             self._remove_older(built)
             return built
@@ -93,6 +116,7 @@ class TemplateShop:
         self.recipe(name)
         if name in self._building and self._building[name].locked():
             raise ConflictError(f"template {name} is being built", hint="wait until it is done, or stop the build")
+        self._found.pop(name, None)
         for template in find_templates(self._home):
             if template.manifest.name == name:
                 await asyncio.to_thread(shutil.rmtree, template.directory, True)

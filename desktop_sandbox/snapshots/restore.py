@@ -11,7 +11,6 @@ from desktop_sandbox.microvm.machine import Hypervisor, Machine
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.templates import Template
-from desktop_sandbox.snapshots.timings import mark
 
 OVERLAY = "overlay.qcow2"
 
@@ -57,33 +56,30 @@ class TemplateMemory:
         self._keeper.close()
 
 
-async def restore(
+async def start_child(
     template: Template, memory_fd: int, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int
 ) -> Machine:
-    """A new machine from a template, in `directory` (made already), stopped right where the template was taken.
+    """A new machine for `load_state`, in `directory` (made already), with a template's memory and disk below its own.
 
     Raises MachineError; then no process is left, and the caller removes the directory.
     """
     shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
+    return await Machine.start(
+        hypervisor,
+        machine_id,
+        directory,
+        template.manifest.shape,
+        uid=uid,
+        ram_fd=memory_fd,
+        disk=template.disk(directory / OVERLAY),
+    )
+
+
+async def load_state(machine: Machine, template: Template) -> None:
+    """Bring a child's devices to where the template was taken; its vCPUs stand still. Raises MachineError."""
     # each machine opens the state itself: the position in it would be shared otherwise
     state_fd = os.open(template.state, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        machine = await Machine.start(
-            hypervisor,
-            machine_id,
-            directory,
-            template.manifest.shape,
-            uid=uid,
-            ram_fd=memory_fd,
-            disk=template.disk(directory / OVERLAY),
-        )
-        mark("start")
-        try:
-            await machine.load(state_fd)
-            mark("load")
-        except BaseException:
-            await asyncio.shield(machine.kill())
-            raise
+        await machine.load(state_fd)
     finally:
         os.close(state_fd)
-    return machine

@@ -27,6 +27,7 @@ def kernel_arguments(console: str = "ttyS0", *, emulated: bool = True) -> tuple[
         "systemd.log_level=notice",
         "systemd.gpt_auto=0",
         "audit=0",
+        "psi=0",
     )
 
 

@@ -41,7 +41,8 @@ def start_x_server(size: tuple[int, int], environment: Mapping[str, str], direct
         timeout=_X_TIMEOUT_S,
         extra_args=[
             *("-fbdir", str(directory), "-noreset", "-nolisten", "tcp", "-maxclients", "2048"),
-            *("-dpi", "96", "-s", "0", "-dpms"),
+            # -dumbSched: no timer signals while it works; few clients, and each costs an emulated machine much
+            *("-dpi", "96", "-s", "0", "-dpms", "-dumbSched"),
         ],
     )
     server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ async def quiesce(call: Call, *, freeze: bool, deadline_ms: int) -> dict[str, An
     await _sync(deadline - loop.time())
     if not freeze:
         return {"frozen": False}
+    # children of this machine would each walk, and so copy, all that the collector knows
+    gc.collect()
+    gc.freeze()
     frozen = await call.agent.cgroups.freeze(max(0.0, deadline - loop.time()))
     if frozen:
         try:
