@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from actions.model import Action
+from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
 from desktop_sandbox.node.interface import (
@@ -22,6 +23,7 @@ from desktop_sandbox.node.interface import (
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.store import Store
 
+MIN_SCREEN_PX = 64
 _STREAMS = {1: "stdout", 2: "stderr"}
 # what the guest may take beyond the caller's own timeout to end a command and say so
 _GRACE_S = 10.0
@@ -57,7 +59,9 @@ class GuestCalls(ABC):
         return await (await self.live(sandbox_id)).screenshot(spec)
 
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
-        """Change the screen's size, live."""
+        """Change the screen's size, live; the guest knows its largest."""
+        if min(width, height) < MIN_SCREEN_PX:
+            raise InvalidRequestError(f"a screen of {width}×{height}", hint=f"at least {MIN_SCREEN_PX}×{MIN_SCREEN_PX}")
         live = await self.live(sandbox_id)
         await live.set_size(width, height)
         return (await self.store.set_resolution(sandbox_id, width, height)).info()

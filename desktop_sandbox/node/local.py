@@ -30,7 +30,7 @@ from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
 from desktop_sandbox.microvm.machine import Hypervisor, forget_directory, socket_path, tail
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
-from desktop_sandbox.node.guest_calls import GuestCalls
+from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX, GuestCalls
 from desktop_sandbox.node.interface import SandboxInfo, SandboxPage, SandboxSpec, SandboxState, TemplateInfo
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox, dead_reason
@@ -438,7 +438,7 @@ def _check_timeout(timeout_s: float) -> None:
 
 def check_resolution(width: int, height: int, largest: tuple[int, int]) -> None:
     """Raise InvalidRequestError unless the screen can have this size."""
-    if not (64 <= width <= largest[0] and 64 <= height <= largest[1]):
+    if not (MIN_SCREEN_PX <= width <= largest[0] and MIN_SCREEN_PX <= height <= largest[1]):
         raise InvalidRequestError(
-            f"a screen of {width}×{height}", hint=f"from 64×64 to {largest[0]}×{largest[1]}, this template's largest"
+            f"a screen of {width}×{height}", hint=f"from {MIN_SCREEN_PX}×{MIN_SCREEN_PX} to {largest[0]}×{largest[1]}, this template's largest"
         )

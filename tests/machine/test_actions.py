@@ -11,34 +11,40 @@ from desktop_sandbox import ActionFailedError, InvalidActionError, Sandbox
 from tests.conftest import RealServer
 from tests.machine.support import eventually
 
-LOG = "/tmp/xev.log"
+LOG = "/tmp/clicks"
+# a window above all others that writes down where each button press hit the screen
+RECORDER = """
+import sys
+sys.path.insert(0, "/opt/desktop-sandbox/site")
+from Xlib import X
+from Xlib.display import Display
+display = Display()
+screen = display.screen()
+window = screen.root.create_window(0, 0, screen.width_in_pixels, screen.height_in_pixels, 0, screen.root_depth,
+                                   event_mask=X.ButtonPressMask, override_redirect=True)
+window.map()
+display.sync()
+with open("/tmp/clicks", "w", buffering=1) as log:
+    while True:
+        event = display.next_event()
+        if event.type == X.ButtonPress:
+            print(f"({event.root_x},{event.root_y})", file=log)
+"""
 
 
 @pytest.fixture(scope="module")
 def desk(server: object) -> Iterator[Sandbox]:
-    """One desktop for all tests of this file, whose whole screen is a window that logs every button and key."""
+    """One desktop for all tests of this file, whose whole screen is a window that records every button."""
     with Sandbox.create("minimal", timeout=900) as sandbox:
-        sandbox.commands.run(
-            f"nohup stdbuf -oL xev -geometry 1280x800+0+0 -name recorder -event button -event keyboard "
-            f"> {LOG} 2>/dev/null & sleep 0.1"
-        )
-        window = eventually(lambda: [w for w in sandbox.windows() if w.title == "recorder"])[0]
-        # no frame, so that the recorder has the corners, too
-        sandbox.commands.run(["xprop", "-id", str(window.id), "-f", "_MOTIF_WM_HINTS", "32c",
-                              "-set", "_MOTIF_WM_HINTS", "2, 0, 0, 0, 0"])  # fmt: skip
-        eventually(lambda: _covers(sandbox))
+        sandbox.files.write("/tmp/recorder.py", RECORDER)
+        sandbox.launch(["python3", "/tmp/recorder.py"])
+        eventually(lambda: sandbox.files.exists(LOG))
         yield sandbox
 
 
-def _covers(sandbox: Sandbox) -> bool:
-    found = [w for w in sandbox.windows() if w.title == "recorder"]
-    return bool(found) and (found[0].x, found[0].y) == (0, 0)
-
-
 def presses(desk: Sandbox) -> list[str]:
-    """Root coordinates of all button presses so far, as xev writes them."""
-    lines = desk.commands.run(f"grep -A2 ^ButtonPress {LOG} | grep -o 'root:([0-9,]*)'", check=False).stdout.split()
-    return [line.removeprefix("root:") for line in lines]
+    """Where buttons were pressed so far, in order."""
+    return desk.files.read(LOG).split()
 
 
 def settled(desk: Sandbox, count: int) -> list[str]:
