@@ -440,5 +440,6 @@ def check_resolution(width: int, height: int, largest: tuple[int, int]) -> None:
     """Raise InvalidRequestError unless the screen can have this size."""
     if not (MIN_SCREEN_PX <= width <= largest[0] and MIN_SCREEN_PX <= height <= largest[1]):
         raise InvalidRequestError(
-            f"a screen of {width}×{height}", hint=f"from {MIN_SCREEN_PX}×{MIN_SCREEN_PX} to {largest[0]}×{largest[1]}, this template's largest"
+            f"a screen of {width}×{height}",
+            hint=f"from {MIN_SCREEN_PX}×{MIN_SCREEN_PX} to {largest[0]}×{largest[1]}, this template's largest",
         )
