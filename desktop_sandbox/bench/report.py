@@ -114,7 +114,7 @@ EXPLAINED = {
     "load": "device state loaded",
     "screen": "the machine's memory opened, its screen found",
     "resume": "virtual processors running",
-    "hello": "the agent's first answer",
+    "hello": "the agent's first answer, counted from then",
     "identity": "clock, entropy and names; programs thawed",
     "resolution": "the screen at another size",
     "kept": "process written to the database",

@@ -179,6 +179,7 @@ class LocalNode(GuestCalls):
         self, template: Template, memory: int, sandbox_id: str, directory: Path, uid: int, size: tuple[int, int] | None
     ) -> LiveSandbox:
         machine = await start_child(template, memory, self.hypervisor, sandbox_id, directory, uid=uid)
+        mark("start")
         live = None
         try:
             live = LiveSandbox(machine, template.manifest.display)
