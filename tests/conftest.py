@@ -64,7 +64,9 @@ class RealServer:
     @property
     def env(self) -> dict[str, str]:
         """What a client of it has in its environment."""
-        return {**os.environ, "DESKTOP_SANDBOX_HOME": str(self.home), "DESKTOP_SANDBOX_URL": self.url}
+        # another server's key (see the fixture `server`) is not this one's: each makes its own in its HOME
+        env = {name: value for name, value in os.environ.items() if name != "DESKTOP_SANDBOX_API_KEY"}
+        return {**env, "DESKTOP_SANDBOX_HOME": str(self.home), "DESKTOP_SANDBOX_URL": self.url}
 
     def start(self, **settings: str) -> RealServer:
         log = (self.home / "server.log").open("ab")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from desktop_sandbox import ActionFailedError, InvalidActionError, Sandbox
+from desktop_sandbox import ActionFailedError, DeadlineError, InvalidActionError, Sandbox
 from tests.conftest import RealServer
 from tests.machine.support import eventually
 
@@ -83,20 +84,39 @@ def test_unknown_keys_and_buttons_are_refused_with_what_is_near(desk: Sandbox) -
     assert "left" in str(caught.value)
 
 
-def test_a_batch_stops_at_its_first_failure_and_says_what_was_done(desk: Sandbox) -> None:
-    """The second action waits for the batch's own deadline; the third must not happen."""
+def test_a_batch_stops_at_its_first_failure_and_says_what_was_done(sandbox: Sandbox) -> None:
+    """The screen shrinks while the batch waits, so that its third action has no place any more."""
+    batch = [
+        {"type": "move", "x": 10, "y": 10},
+        {"type": "wait", "duration_ms": 4000},
+        {"type": "move", "x": 1279, "y": 799},
+        {"type": "move", "x": 20, "y": 20},
+    ]
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(sandbox.act, batch)
+        sandbox.set_screen_size(800, 600)
+        with pytest.raises(ActionFailedError) as caught:
+            acting.result(120)
+    assert caught.value.evidence["index"] == 2
+    assert len(caught.value.evidence["results"]) == 2  # type: ignore[arg-type]
+    assert "1279" in str(caught.value)
+    assert sandbox.get_cursor_position() == (10, 10)
+
+
+def test_a_batch_that_takes_longer_than_allowed_stops_there(desk: Sandbox) -> None:
     before = len(presses(desk))
-    with pytest.raises(ActionFailedError) as caught:
+    with pytest.raises(DeadlineError) as caught:
         desk.act(
             [
                 {"type": "click", "x": 10, "y": 10},
-                {"type": "screenshot", "stable_ms": 60, "region": [1200, 700, 200, 200]},
+                {"type": "wait", "duration_ms": 60_000},
                 {"type": "click", "x": 20, "y": 20},
-            ]
+            ],
+            timeout=3,
         )
-    assert caught.value.evidence["index"] == 1
-    assert len(caught.value.evidence["results"]) == 1  # type: ignore[arg-type]
-    assert settled(desk, before + 1)[before:] == ["(10,10)"]
+    assert caught.value.evidence["detail"]["failed"]["index"] == 1  # type: ignore[index]
+    desk.left_click(30, 30)
+    assert settled(desk, before + 2)[before:] == ["(10,10)", "(30,30)"]
 
 
 def test_the_same_key_twice_is_one_click(desk: Sandbox, server: RealServer) -> None:
