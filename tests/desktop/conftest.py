@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from desktop_sandbox import Sandbox, Window
+from desktop_sandbox import Sandbox
 from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.sdk.models import Window
 from tests.conftest import RealServer, _failed, keep_evidence
 
 DEADLINE_S = 150.0
