@@ -115,12 +115,9 @@ class Page:
 
     def fresh(self) -> None:
         """Load the page anew: empty field, no events, not scrolled."""
-        self.desktop.files.write(STATE, "")
-        self.desktop.press("escape")
-        self.desktop.press("ctrl+l")
-        self.desktop.write(self.url)
-        self.desktop.press("enter")
-        self.wait(lambda state: state["drawn"], "the page to load")
+        number = self.state["number"]
+        self.desktop.press("f5")
+        self.wait(lambda state: state["number"] > number, "the page to load anew")
 
     def focus_field(self) -> None:
         """Click into the text field."""

@@ -12,13 +12,15 @@ p { position: absolute; left: 20px; top: 300px; margin: 0; white-space: pre }
 </style>
 <textarea id=field autocomplete=off spellcheck=false></textarea><p id=words>alpha beta gamma delta epsilon</p>
 <script>
-const state = { value: '', selected: '', x: 0, y: 0, origin: null, events: [], drawn: 0 }
+const state = { value: '', selected: '', x: 0, y: 0, origin: null, events: [], drawn: 0, number: performance.timeOrigin }
 let asleep = true
 const tell = () => {
   state.value = field.value; state.selected = String(getSelection()); state.x = scrollX; state.y = scrollY
   if (asleep) { asleep = false; setTimeout(() => { asleep = true; post() }, 100) }
 }
-const post = () => fetch('/state', { method: 'POST', body: JSON.stringify(state) })
+let last = Promise.resolve()  // one after the other, or an old state could arrive after a new one
+const post = () => { last = last.then(() => fetch('/state', { method: 'POST', body: JSON.stringify(state) })) }
+history.scrollRestoration = 'manual'
 for (const kind of ['mousedown', 'mouseup', 'click', 'dblclick', 'contextmenu', 'auxclick'])
   addEventListener(kind, e => {
     state.origin = [e.screenX - e.clientX, e.screenY - e.clientY]
