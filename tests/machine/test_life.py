@@ -86,7 +86,7 @@ def test_why_tells_a_running_ones_story(sandbox: Sandbox) -> None:
     why = sandbox.why()
     assert why["state"] == "running"
     assert why["agent"]["kernel"]
-    assert [event["kind"] for event in why["events"]][:1] == ["created"]
+    assert [event["kind"] for event in why["events"]][:1] == ["started"]
     assert {"serial_tail", "qemu_tail", "directory", "pid", "template"} <= set(why)
 
 
