@@ -93,6 +93,7 @@ class LocalNode(GuestCalls):
         for live in await recover(node.store, home, hypervisor):
             node._adopt(live)
         node._background.append(node._tasks.create_task(node._keep_house()))
+        node._background.append(node._tasks.create_task(node._preload(SandboxSpec().template)))
         return node
 
     async def aclose(self) -> None:
@@ -288,6 +289,15 @@ class LocalNode(GuestCalls):
         for sandbox_id in list(self._live):
             with contextlib.suppress(DesktopSandboxError):
                 await self.kill(sandbox_id)
+
+    async def _preload(self, name: str) -> None:
+        """Bring a template's memory in before the first create wants it."""
+        try:
+            template = await asyncio.to_thread(self.shop.find_quickly, name)
+            if template is not None:
+                await self._memory.get(template)
+        except DesktopSandboxError as error:
+            log.warning("template %s x cannot be loaded: %s", name, error.message)
 
     async def _keep_house(self) -> None:
         """Expiries, log sizes, old records: once a second, cheap."""
