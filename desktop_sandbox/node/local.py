@@ -12,7 +12,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,22 +24,20 @@ from desktop_sandbox.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from desktop_sandbox.microvm.channel_errors import first_leaf
-from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
 from desktop_sandbox.microvm.machine import Hypervisor, forget_directory, socket_path, tail
 from desktop_sandbox.microvm.setup import find_hypervisor
+from desktop_sandbox.node.birth import bring_up
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX, GuestCalls
-from desktop_sandbox.node.interface import SandboxInfo, SandboxPage, SandboxSpec, SandboxState, TemplateInfo
+from desktop_sandbox.node.interface import SandboxInfo, SandboxPage, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox, dead_reason
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.shop import TemplateShop
 from desktop_sandbox.node.store import SandboxRecord, Store
 from desktop_sandbox.snapshots.keeper import KeeperClient
-from desktop_sandbox.snapshots.progress import Step
-from desktop_sandbox.snapshots.restore import TemplateMemory, load_state, start_child
+from desktop_sandbox.snapshots.restore import TemplateMemory
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark, start_stopwatch
 
@@ -53,7 +51,7 @@ _TICK_S = 1.0
 MAX_TIMEOUT_S = 365 * 24 * 3600.0
 
 
-class LocalNode(GuestCalls):
+class LocalNode(GuestCalls, HostCalls):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""
 
     def __init__(
@@ -171,37 +169,10 @@ class LocalNode(GuestCalls):
         directory.mkdir(mode=0o700)
         uid = self._take_uid()
         try:
-            return await self._bring_up(template, memory, sandbox_id, directory, uid, spec.resolution)
+            return await bring_up(template, memory, self.hypervisor, sandbox_id, directory, uid, spec.resolution)
         except BaseException:
             self._uids.discard(uid)
             raise
-
-    async def _bring_up(
-        self, template: Template, memory: int, sandbox_id: str, directory: Path, uid: int, size: tuple[int, int] | None
-    ) -> LiveSandbox:
-        machine = await start_child(template, memory, self.hypervisor, sandbox_id, directory, uid=uid)
-        mark("start")
-        live = None
-        try:
-            live = LiveSandbox(machine, template.manifest.display)
-            live.uid = uid
-            mark("screen")
-            # the agent's ports are connected before the devices learn where they were: see snapshots/build.py
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(live.guest())
-                await load_state(machine, template)
-                mark("load")
-                await machine.resume()
-                mark("resume")
-            mark("hello")
-            await live.become(Identity.new(sandbox_id), size)
-        except BaseException as error:
-            cause = first_leaf(error)
-            if isinstance(cause, DesktopSandboxError):
-                cause.evidence.setdefault("serial", machine.serial_tail())
-            await asyncio.shield(live.kill() if live else machine.kill())
-            raise cause from None
-        return live
 
     async def _template(self, name: str) -> Template:
         found = self.shop.find_quickly(name)
@@ -266,6 +237,7 @@ class LocalNode(GuestCalls):
         await self._end(sandbox_id, "killed by its owner")
         await self.store.remove(sandbox_id)
         await asyncio.to_thread(shutil.rmtree, self._directory(sandbox_id), True)
+        self._ending.pop(sandbox_id, None)
 
     async def _end(self, sandbox_id: str, reason: str) -> None:
         async with self._end_lock(sandbox_id):
@@ -386,42 +358,6 @@ class LocalNode(GuestCalls):
             "events": [{"time": event.time, "kind": event.kind, "data": dict(event.data)} for event in events],
             "serial_tail": tail(directory / "serial.log", 4000),
             "qemu_tail": tail(directory / "qemu.log", 4000),
-        }
-
-    # --- templates and the host
-
-    async def templates(self) -> list[TemplateInfo]:  # type: ignore[valid-type]
-        """All recipes and templates."""
-        return await asyncio.to_thread(self.shop.list)
-
-    def build_template(self, name: str, *, rebuild: bool = False) -> AsyncIterator[Mapping[str, Any]]:
-        """Build image and template as needed, telling how far it is."""
-        return self.shop.build(name, rebuild=rebuild)
-
-    async def ensure_template(self, name: str, report: Callable[[Step], None]) -> None:
-        """Have a template ready, building it if need be, and its memory loaded."""
-        await self._memory.get(await self.shop.get(name, report))
-
-    async def remove_template(self, name: str) -> None:
-        """Remove a template and its image."""
-        found, _ = self.shop.find(name)
-        running = await self.store.list(states=[SandboxState.RUNNING, SandboxState.CREATING], template=name, limit=1)
-        if running[0]:
-            raise ConflictError(f"template {name} is in use by {running[0][0].id}", hint="kill its sandboxes first")
-        if found is not None:
-            self._memory.forget(found)
-        await self.shop.remove(name)
-
-    async def usage(self) -> dict[str, Any]:
-        """Capacity and what is used of it."""
-        figures = read_figures(self.config.home, len(self._live))
-        return {
-            "sandboxes": {"running": len(self._live), "creating": self._creating, "max": self.limits.max_sandboxes},
-            "memory": {"available_mib": figures.available_memory_mib, "reserve_mib": self.limits.reserve_memory_mib},
-            "disk": {"free_mib": figures.free_disk_mib, "reserve_mib": self.limits.reserve_disk_mib},
-            "accelerator": self.hypervisor.accelerator.kind,
-            "accelerator_why": self.hypervisor.accelerator.why,
-            "qemu": self.hypervisor.qemu.version,
         }
 
     def _directory(self, sandbox_id: str) -> Path:
