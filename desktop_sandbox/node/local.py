@@ -30,6 +30,7 @@ from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.birth import bring_up
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX, GuestCalls
+from desktop_sandbox.node.host_calls import HostCalls
 from desktop_sandbox.node.interface import SandboxInfo, SandboxPage, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox, dead_reason

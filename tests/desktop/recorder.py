@@ -12,7 +12,8 @@ p { position: absolute; left: 20px; top: 300px; margin: 0; white-space: pre }
 </style>
 <textarea id=field autocomplete=off spellcheck=false></textarea><p id=words>alpha beta gamma delta epsilon</p>
 <script>
-const state = { value: '', selected: '', x: 0, y: 0, origin: null, events: [], drawn: 0, number: performance.timeOrigin }
+const state = { value: '', selected: '', x: 0, y: 0, origin: null, events: [], drawn: 0 }
+state.number = performance.timeOrigin  // another at each load
 let asleep = true
 const tell = () => {
   state.value = field.value; state.selected = String(getSelection()); state.x = scrollX; state.y = scrollY
