@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from actions.model import Action
-from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
 from desktop_sandbox.node.interface import (
@@ -93,7 +93,12 @@ class GuestCalls(ABC):
     async def open(self, sandbox_id: str, target: str) -> None:
         """Open a file or an address with the desktop's default app."""
         guest = await (await self.live(sandbox_id)).guest()
-        await guest.channel.request("app.launch", {"uri": target}, timeout_s=60)
+        try:
+            await guest.channel.request("app.launch", {"uri": target}, timeout_s=60)
+        except DesktopSandboxError as error:
+            if error.hint is None and "xdg-open" in error.message:
+                error.hint = "this template has nothing that opens files; use desktop, or launch a program by name"
+            raise
 
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         """Windows, bottom to top."""
