@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from guest_image.agent.config import AgentConfig
 
 
+_SOON_S = 0.15
+
+
 class UserCgroups:
     """The session's apps and the user's own systemd with all that it started."""
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
         self._slice: str | None = None
+        self._soon: asyncio.TimerHandle | None = None
 
     def directories(self) -> list[str]:
         """Those that exist now. Never the X server's, nor the agent's."""
@@ -32,17 +36,31 @@ class UserCgroups:
 
     def procs_file(self) -> str | None:
         """The file into which a new process writes 0 to move among the user's apps; None while there is none."""
+        self.first_action_done()
         path = f"{self._config.apps_cgroup}/cgroup.procs"
         return path if os.path.exists(path) else None
 
+    def thaw_soon(self) -> None:
+        """Thaw in a moment: all that slept wakes at once then, and would be in the way of a caller's first action."""
+        self._soon = asyncio.get_running_loop().call_later(_SOON_S, self.thaw)
+
+    def first_action_done(self) -> None:
+        """Thaw now, if that was put off."""
+        if self._soon is not None:
+            self.thaw()
+
     def thaw(self) -> None:
         """Let everything run again."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         for path in self.directories():
             with suppress(OSError):
                 _write(f"{path}/cgroup.freeze", b"0")
 
     async def freeze(self, timeout_s: float) -> bool:
         """Freeze everything: True once it is. If it is not in time, everything runs again."""
+        self.first_action_done()
         deadline = asyncio.get_running_loop().time() + timeout_s
         paths = self.directories()
         try:

@@ -65,6 +65,7 @@ def _begin(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any])
 
     def settle(done: asyncio.Future[dict[str, Any]]) -> None:
         watch.stop()
+        agent.cgroups.first_action_done()
         error = done.exception()
         if error is not None:
             if batch_id is not None and isinstance(error, OpError) and error.code == "unavailable":

@@ -6,7 +6,6 @@ so it is a handful of system calls and starts no process.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import fcntl
@@ -73,8 +72,8 @@ async def identity_set(
     except OSError as error:
         raise from_os_error(error, "cannot set the identity") from error
     call.agent.generation = generation
-    if thaw:  # once the answer is on its way, since what thaws competes with it
-        asyncio.get_running_loop().call_soon(call.agent.cgroups.thaw)
+    if thaw:
+        call.agent.cgroups.thaw_soon()
     return {"unwritten": unwritten} if unwritten else {}
 
 
