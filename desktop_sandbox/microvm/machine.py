@@ -84,18 +84,27 @@ class Machine:
         file_limit_bytes: int = 1 << 40,
     ) -> Machine:
         """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left."""
-        process = await asyncio.to_thread(
-            _spawn,
-            hypervisor,
-            machine_id,
-            directory,
-            shape,
-            uid,
-            ram_fd,
-            disk,
-            boot,
-            file_limit_bytes,
+        spawning = asyncio.ensure_future(
+            asyncio.to_thread(
+                _spawn,
+                hypervisor,
+                machine_id,
+                directory,
+                shape,
+                uid,
+                ram_fd,
+                disk,
+                boot,
+                file_limit_bytes,
+            )
         )
+        try:
+            process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # the thread goes on all the same: what it starts must not outlive this call
+            with contextlib.suppress(MachineError, OSError):
+                await (await spawning).kill()
+            raise
         try:
             (directory / RECORD).write_text(
                 json.dumps(
