@@ -48,10 +48,9 @@ class Accelerator:
             return "host,migratable=on"
         return "max,-avx,-avx2,-fma,-f16c" if self.broken_avx else "max"
 
-    @property
-    def arguments(self) -> list[str]:
-        """QEMU's arguments for it."""
-        accel = "kvm" if self.kind == "kvm" else "tcg,thread=multi,tb-size=128"
+    def arguments(self, *, boot: bool) -> list[str]:
+        """QEMU's arguments for it. A boot runs far more code than a child will: more room for what is translated."""
+        accel = "kvm" if self.kind == "kvm" else f"tcg,thread=multi,tb-size={512 if boot else 128}"
         return ["-accel", accel, "-cpu", self.cpu]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path("/sys/fs/cgroup")
 _MIB = 1024**2
 # QEMU itself, its translated code (tb-size) and its threads beside the guest's RAM
-_OVERHEAD_MIB = 512
+_OVERHEAD_MIB = 768
 _MAX_TASKS = 64
 
 

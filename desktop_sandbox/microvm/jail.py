@@ -16,7 +16,14 @@ from desktop_sandbox.errors import ConfigurationError
 
 # above the ranges that systemd and container engines hand out
 FIRST_UID = 1_900_000_000
-UIDS = 100_000
+UIDS = 4096
+
+
+def first_uid(tag: str) -> int:
+    """The first uid of a HOME's machines: each HOME has a range of its own, so two servers' machines differ, too."""
+    return FIRST_UID + int(tag, 16) % 4096 * UIDS
+
+
 _READABLE = ("/usr/lib", "/usr/lib64", "/usr/share/qemu", "/usr/share/seabios", "/usr/share/ovmf")
 _SYMLINKS = (("usr/lib", "/lib"), ("usr/lib64", "/lib64"))
 

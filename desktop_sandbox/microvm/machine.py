@@ -307,7 +307,7 @@ def _spawn(
         name = hypervisor.process_name(machine_id)
         argv = [
             hypervisor.qemu.path,
-            *qemu_arguments(name, shape, files, hypervisor.accelerator.arguments, inside),
+            *qemu_arguments(name, shape, files, hypervisor.accelerator.arguments(boot=boot is not None), inside),
         ]
         (directory / "command.txt").write_text(shlex.join(argv) + "\n")
         return start_process(

@@ -18,13 +18,14 @@ from typing import IO, Any
 
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import (
+    CapacityError,
     ConfigurationError,
     ConflictError,
     DesktopSandboxError,
     InvalidRequestError,
     NotFoundError,
 )
-from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
+from desktop_sandbox.microvm.jail import UIDS, first_uid
 from desktop_sandbox.microvm.machine import Hypervisor, forget_directory, socket_path, tail
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.birth import bring_up
@@ -80,10 +81,11 @@ class LocalNode(GuestCalls, HostCalls):
         """Take over HOME: find running machines again, end what has no owner. Raises ConfigurationError."""
         home = config.home
         (home / "sandboxes").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (home / "templates").mkdir(exist_ok=True)
         lock = _lock_home(home)
         try:
             hypervisor = await asyncio.to_thread(find_hypervisor, home)
-            keeper = await asyncio.to_thread(KeeperClient, socket_path(home, "keeper"))
+            keeper = await asyncio.to_thread(KeeperClient, socket_path(home / "templates", ".keeper"))
             node = cls(config, hypervisor, await Store.open(config.node_database), TemplateMemory(keeper), lock)
         except BaseException:
             lock.close()
@@ -186,7 +188,10 @@ class LocalNode(GuestCalls, HostCalls):
         )
 
     def _take_uid(self) -> int:
-        uid = next(uid for uid in range(FIRST_UID, FIRST_UID + UIDS - 1) if uid not in self._uids)
+        first = first_uid(self.hypervisor.tag)
+        uid = next((uid for uid in range(first, first + UIDS - 1) if uid not in self._uids), None)
+        if uid is None:
+            raise CapacityError(f"all {UIDS - 1} uids of this server's machines are taken", hint="kill a sandbox")
         self._uids.add(uid)
         return uid
 

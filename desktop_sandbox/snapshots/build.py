@@ -20,7 +20,7 @@ from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.command_line import Boot, MachineShape, kernel_arguments
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.host import process_cpu_seconds, tsc_khz
-from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
+from desktop_sandbox.microvm.jail import UIDS, first_uid
 from desktop_sandbox.microvm.machine import Disk, Hypervisor, Machine, forget_directory
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.manifest import Manifest, Part
@@ -183,7 +183,7 @@ async def _boot_once(
         f"build-{recipe.name}-{os.getpid()}",
         work,
         shape,
-        uid=FIRST_UID + UIDS - 1,
+        uid=first_uid(hypervisor.tag) + UIDS - 1,
         ram_fd=ram_fd,
         disk=Disk(image.disk, (), work / "overlay.qcow2"),
         boot=Boot(str(image.kernel), str(image.initrd), arguments),

@@ -18,10 +18,6 @@ def test_a_click_arrives_where_it_is_meant(desktop: Sandbox, page: Page) -> None
     assert [(event["x"], event["y"], event["held"]) for event in clicks] == [(*place, [])]
 
 
-@pytest.mark.xfail(
-    reason="the modifiers go up before Chromium has taken the button's release: the page sees a plain click",
-    strict=False,
-)
 def test_a_click_has_its_modifiers(desktop: Sandbox, page: Page) -> None:
     desktop.left_click(*page.at(700, 400), modifiers=["ctrl", "shift"])
     state = page.wait(lambda state: any(e["kind"] == "click" for e in state["events"]), "a click")

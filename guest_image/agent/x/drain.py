@@ -54,6 +54,19 @@ class Drain:
             if target is not None:
                 self._targets[focus.id] = target
 
+    def note_pointer(self) -> None:
+        """Remember who receives the button and wheel events at the pointer."""
+        window = self._root
+        try:
+            while not isinstance(child := window.query_pointer().child, int):
+                window = child
+            if window.id != self._root.id and window.id not in self._targets:
+                target = self._resolve(window)
+                if target is not None:
+                    self._targets[window.id] = target
+        except BadWindow:
+            return
+
     def __enter__(self) -> Drain:
         self._root.change_attributes(event_mask=X.SubstructureNotifyMask)
         return self

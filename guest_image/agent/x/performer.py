@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from Xlib.error import ConnectionClosedError
@@ -135,22 +135,30 @@ class Performer:
         for controller in (self._controllers or ())[1:]:
             controller.__dict__.pop("_display", None)
 
+    @contextlib.contextmanager
+    def _modified(self, action: Click | Drag | Scroll, cancelled: Cancelled) -> Iterator[None]:
+        """The action's modifiers are held inside the block, and until the application has read what was done."""
+        with self._keys.held(action.modifiers, cancelled):
+            yield
+            if action.modifiers:
+                self._typist.let_pointer_events_be_read(cancelled)
+
     def _do(self, action: Action, cancelled: Cancelled, progress: Progress) -> dict[str, Any]:
         match action:
             case Move():
                 self._pointer.move(action.x, action.y)
             case Click():
-                with self._keys.held(action.modifiers, cancelled):
+                with self._modified(action, cancelled):
                     self._pointer.click(action)
             case MouseDown():
                 self._pointer.down(action)
             case MouseUp():
                 self._pointer.up(action)
             case Drag():
-                with self._keys.held(action.modifiers, cancelled):
+                with self._modified(action, cancelled):
                     self._pointer.drag(action, cancelled)
             case Scroll():
-                with self._keys.held(action.modifiers, cancelled):
+                with self._modified(action, cancelled):
                     self._pointer.scroll(action, cancelled)
             case Key():
                 self._keys.combination(action.keys, action.repeat, cancelled)

@@ -22,6 +22,7 @@ AHEAD = 3
 SILENT_CHUNKS = 6
 SILENT_PACE_S = 1.0
 STALL_S = 30.0
+POINTER_S = 1.0
 
 
 class Typist:
@@ -83,6 +84,15 @@ class Typist:
         tickets.append(self._drain.mark())
         if len(tickets) >= AHEAD and not self._drain.wait(tickets.popleft(), deadline, cancelled):
             raise _stopped("cancelled" if cancelled() else "not_responding", text, done)
+
+    def let_pointer_events_be_read(self, cancelled: Callable[[], bool]) -> None:
+        """Wait, a second at most, until the window at the pointer has read what was sent to it.
+
+        Chromium gives a click the modifiers that are held when it comes to the click, not those of the event.
+        """
+        with self._drain:
+            self._drain.note_pointer()
+            self._drain.wait_all(time.monotonic() + POINTER_S, cancelled)
 
     def drain(self, cancelled: Callable[[], bool], text: str = "", done: int = 0) -> None:
         """Wait until the applications typed into have read every key, so that spare keys may change."""
