@@ -24,11 +24,13 @@ from desktop_sandbox.snapshots.templates import (
     find_templates,
     remove_leftovers,
 )
-from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, build_image
+from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, Store, build_image
 from guest_image.recipe import Recipe, RecipeError, load_recipe, recipe_names
 
 # seconds that an image takes against those its template takes, for one bar over both
 _IMAGE_SHARE = 0.65
+# an image younger than this may belong to a build that has not come to its template yet
+_YOUNG_S = 3600.0
 
 
 class TemplateShop:
@@ -102,7 +104,7 @@ class TemplateShop:
             image = await self._image(recipe, scaled(report, 0.0, _IMAGE_SHARE), force=False)
             self._found.pop(name, None)
             built = await build_template(self._home, recipe, image, self._hypervisor, scaled(report, _IMAGE_SHARE, 1.0))
-            self._remove_older(built)
+            await asyncio.to_thread(self._remove_older, built)
             return built
 
     def _remove_older(self, kept: Template) -> None:
@@ -110,6 +112,14 @@ class TemplateShop:
         same = [other for other in find_templates(self._home) if other.manifest.name == kept.manifest.name]
         for other in sorted(same, key=lambda each: each.manifest.created_at)[:-2]:
             shutil.rmtree(other.directory, ignore_errors=True)
+        used = {template.image.parent for template in find_templates(self._home)}
+        store = Store(self._home)
+        with store.locked(threading.Event()):
+            for image in store.all():
+                old = time.time() - image.created_at > _YOUNG_S
+                if image.recipe == kept.manifest.name and image.directory not in used and old:
+                    with contextlib.suppress(BuildError):
+                        store.remove(image)
 
     async def remove(self, name: str) -> None:
         """Remove a recipe's templates and images from the disk."""
@@ -166,8 +176,9 @@ class TemplateShop:
         except BuildError as error:
             raise MachineError(
                 f"the image {recipe.name} was not built: {error.message}",
-                hint=error.hint,
-                log=str(error.log),
+                hint="; ".join(
+                    part for part in (error.hint, f"the whole log: {error.log}" if error.log else None) if part
+                ),
                 tail=error.tail,
             ) from error
 
