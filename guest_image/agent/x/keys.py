@@ -41,8 +41,8 @@ class Keys:
     def hold(self, names: Sequence[str], duration_ms: int, cancelled: Cancelled) -> None:
         """Keep keys down for a time, with the auto-repeat a real keyboard has."""
         start = time.monotonic()
+        self._keyboard.repeat(True)  # before the press: X begins to repeat then or not at all
         with self.held(names, cancelled):
-            self._keyboard.repeat(True)
             self._display.flush()
             try:
                 pause_until(start + duration_ms / 1000, cancelled, "the hold")

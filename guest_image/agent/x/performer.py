@@ -156,7 +156,7 @@ class Performer:
                 self._pointer.up(action)
             case Drag():
                 with self._modified(action, cancelled):
-                    self._pointer.drag(action, cancelled)
+                    self._pointer.drag(action, cancelled, self._typist.let_pointer_events_be_read)
             case Scroll():
                 with self._modified(action, cancelled):
                     self._pointer.scroll(action, cancelled)

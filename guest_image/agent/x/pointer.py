@@ -56,16 +56,22 @@ class Pointer:
             done[0] += dx
             done[1] += dy
 
-    def drag(self, action: Drag, cancelled: Callable[[], bool]) -> None:
-        """Press, visit the planned points in time, let go: also when it fails or is cancelled."""
+    def drag(self, action: Drag, cancelled: Callable[[], bool], seen: Callable[[Callable[[], bool]], None]) -> None:
+        """Press, visit the planned points in time, let go: also when it fails or is cancelled.
+
+        `seen` waits until the application has read what was done: one that begins to drag only after the button is up
+        again drags nothing, and a slow window manager would.
+        """
         button = self._buttons[action.button]
         self.move(*action.path[0])
         self._mouse.press(button)
         try:
+            seen(cancelled)
             start = time.monotonic()
             for point in plan_drag(action.path, action.duration_ms):
                 pause_until(start + point.at_ms / 1000, cancelled, "the drag")
                 self.move(point.x, point.y)
+            seen(cancelled)
         except ActionFailed as failure:
             x, y = self.position()
             failure.partial = {"x": x, "y": y}
