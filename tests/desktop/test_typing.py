@@ -80,21 +80,6 @@ def test_chromium(desktop: Sandbox, page: Page) -> None:
         assert state["value"] == expected
 
 
-def test_omnibox(desktop: Sandbox, page: Page) -> None:
-    query = "?q=Füße-Привет-世界-🙂"
-    # keys go where the focus is: the browser takes a moment to move it to its address field
-    desktop.act([{"type": "key", "keys": ["ctrl", "l"]}], screenshot=True)
-    desktop.write(f"{page.url}{query}")
-    desktop.press("ctrl+a")
-    desktop.press("ctrl+c")
-    desktop.press("escape")
-    clip = until(
-        lambda: desktop.commands.run("xclip -o -selection clipboard -t UTF8_STRING", check=False).stdout,
-        "what the omnibox held",
-    )
-    assert clip == f"{page.url}{query}"
-
-
 def test_caps_lock_is_kept_and_does_not_change_what_is_typed(desktop: Sandbox, page: Page) -> None:
     page.focus_field()
     desktop.press("caps_lock")
@@ -113,13 +98,13 @@ def test_long_text_can_be_cancelled_and_says_how_far_it_came(desktop: Sandbox, p
     text = (MIXED * 60)[:5000]
     with pytest.raises(DesktopSandboxError) as caught:
         desktop.act([{"type": "type", "text": text}], timeout=2)
-    print(f"\ncancelled: {caught.value!r} {caught.value.evidence}")
-    time.sleep(2)
-    first = page.state["value"]
+    failed = caught.value.evidence["detail"]["failed"]
+    typed = failed["partial"]["typed"]
+    assert 0 < typed < len(text)
+    assert str(typed) in failed["message"]
+    page.wait(lambda state: state["value"] == text[:typed], "just as much text as it said")
     time.sleep(1)
-    assert page.state["value"] == first, "it typed on after it was cancelled"
-    assert 0 < len(first) < len(text)
-    assert text.startswith(first)
+    assert page.state["value"] == text[:typed], "it typed on after it was cancelled"
 
 
 def test_5000_characters_do_not_time_out(desktop: Sandbox) -> None:
