@@ -13,6 +13,8 @@ from guest_image.agent.x.pauses import pause_until
 
 _BUTTON_NAMES = {"left": "left", "middle": "middle", "right": "right", "back": "button8", "forward": "button9"}
 
+_BETWEEN_CLICKS_S = 0.02
+
 
 class Pointer:
     """What a mouse does. Positions are screen pixels; outside the screen the X server would clamp them in silence."""
@@ -33,7 +35,11 @@ class Pointer:
     def click(self, action: Click) -> None:
         """Move if told where, then click."""
         self._go(action.x, action.y)
-        self._mouse.click(self._buttons[action.button], action.count)
+        for number in range(action.count):
+            if number:
+                # clicks of one millisecond carry one time stamp, and Chromium takes them for one click
+                time.sleep(_BETWEEN_CLICKS_S)
+            self._mouse.click(self._buttons[action.button], 1)
 
     def down(self, action: MouseDown) -> None:
         """Move if told where, then press."""
