@@ -20,19 +20,19 @@ print("done", file=sys.stderr)
 def main(template: str = "minimal") -> None:
     """Upload a program, run it, fetch what it wrote."""
     with Sandbox.create(template, timeout=300) as desktop:
-        desktop.files.write("/home/user/work/squares.py", PROGRAM)
+        desktop.files.write("/home/user/numbers/squares.py", PROGRAM)
         desktop.commands.run(
             ["python3", "squares.py"],
-            cwd="/home/user/work",
+            cwd="/home/user/numbers",
             on_stdout=lambda text: print(text, end=""),
             on_stderr=lambda text: print("stderr:", text, end=""),
         )
         # a string is a line of bash; commands run as the desktop's user, or as root
-        desktop.commands.run("python3 squares.py > squares.txt", cwd="/home/user/work")
-        print("fetched:", desktop.files.read("/home/user/work/squares.txt").splitlines())
+        desktop.commands.run("python3 squares.py > squares.txt", cwd="/home/user/numbers")
+        print("fetched:", desktop.files.read("/home/user/numbers/squares.txt").splitlines())
         print("kernel:", desktop.commands.run("uname -r", user="root").stdout.strip())
 
-        for entry in desktop.files.list("/home/user/work"):
+        for entry in desktop.files.list("/home/user/numbers"):
             print(f"{entry.size_bytes:6} {entry.name}")
 
         # another exit code than 0 is an error, unless check=False

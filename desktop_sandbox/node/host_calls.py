@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from desktop_sandbox.config import ServerConfig
@@ -14,7 +14,6 @@ from desktop_sandbox.node.interface import SandboxState, TemplateInfo
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.shop import TemplateShop
 from desktop_sandbox.node.store import Store
-from desktop_sandbox.snapshots.progress import Step
 from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
@@ -37,10 +36,6 @@ class HostCalls:
     def build_template(self, name: str, *, rebuild: bool = False) -> AsyncIterator[Mapping[str, Any]]:
         """Build image and template as needed, telling how far it is."""
         return self.shop.build(name, rebuild=rebuild)
-
-    async def ensure_template(self, name: str, report: Callable[[Step], None]) -> None:
-        """Have a template ready, building it if need be, and its memory loaded."""
-        await self._memory.get(await self.shop.get(name, report))
 
     async def remove_template(self, name: str) -> None:
         """Remove a template and its image."""

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from desktop_sandbox.errors import MachineError, SnapshotMismatchError
+from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm.command_line import DEVICE_LAYOUT
 from desktop_sandbox.microvm.host import tsc_khz
 from desktop_sandbox.microvm.machine import Disk, Hypervisor
 from desktop_sandbox.snapshots.manifest import Fit, Manifest
-from guest_image.builder import Image, image_digest
+from guest_image.builder import image_digest
 from guest_image.recipe import Recipe
 
 MANIFEST = "manifest.json"
@@ -114,16 +114,6 @@ def find_template(home: Path, recipe: Recipe, hypervisor: Hypervisor) -> tuple[T
     return None, why
 
 
-def check_fit(template: Template, recipe: Recipe, hypervisor: Hypervisor) -> None:
-    """Raise SnapshotMismatchError, naming the differences, if the template does not fit this host."""
-    differences = template.manifest.fit.differences(wanted_fit(recipe, hypervisor))
-    if differences:
-        raise SnapshotMismatchError(
-            f"template {template.manifest.name} does not fit this host: {'; '.join(differences)}",
-            hint=f"desktop-sandbox template build {template.manifest.name}",
-        )
-
-
 def remove_leftovers(home: Path) -> None:
     """Remove what interrupted builds left, if their process is gone."""
     root = home / "templates"
@@ -148,6 +138,3 @@ def fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-__all__ = ["Image", "Template", "check_fit", "find_template", "find_templates", "remove_leftovers", "wanted_fit"]
