@@ -1,7 +1,7 @@
 # make help lists what there is. Everything a step needs is installed by the step itself, once.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+PYTHON ?=
 RUN := .venv/bin/
 TEMPLATES ?= minimal desktop
 
