@@ -107,6 +107,7 @@ class Recipe:
     vcpus: int = 1
     disk_gib: int = 8
     environment: Mapping[str, str] = field(default_factory=dict)
+    clock_set: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

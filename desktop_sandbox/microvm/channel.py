@@ -180,9 +180,12 @@ class AgentChannel:
             await self._greet(port)
 
     def cancel(self, exchange: Exchange) -> None:
-        """Ask the guest to stop; its answer, with what was done, still comes to `exchange`. Nothing if it is done."""
+        """Ask the guest to stop; its answer, with what was done, still comes to `exchange`. Nothing if it is done.
+
+        What was asked on the input port is over before it could be stopped.
+        """
         held = self._exchanges.get(exchange.id)
-        if held is not None:
+        if held is not None and held[0] is not self._input:
             held[0].send(encode(Kind.CANCEL, exchange.id))
 
     # from the ports

@@ -6,13 +6,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actions.model import Action, CursorPosition, Drag, Hold, Key, Scroll, Type, Wait
+from actions.model import (
+    Action,
+    Click,
+    CursorPosition,
+    Drag,
+    Hold,
+    Key,
+    KeyDown,
+    KeyUp,
+    MouseDown,
+    MouseUp,
+    Move,
+    Scroll,
+    Type,
+    Wait,
+)
 from actions.model import Screenshot as ScreenshotAction
 from desktop_sandbox.node.interface import ScreenshotSpec
 
 _BASE_S = 30.0
 _SLOWEST_CHARACTERS_PER_S = 4.0
 _KEY_S = 0.25
+_QUICK_ACTIONS = 16
+_QUICK_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,25 @@ def picture_spec(action: ScreenshotAction) -> ScreenshotSpec:
         cursor=action.cursor,
         stable_ms=action.stable_ms or None,
     )
+
+
+def is_quick(actions: Sequence[Action]) -> bool:
+    """Whether the guest may do all of it at one go, without a look at whether it was cancelled."""
+    return len(actions) <= _QUICK_ACTIONS and all(_is_quick(action) for action in actions)
+
+
+def _is_quick(action: Action) -> bool:
+    match action:
+        case Move() | MouseDown() | MouseUp() | KeyDown() | KeyUp() | CursorPosition():
+            return True
+        case Click():
+            return not action.modifiers
+        case Key():
+            return action.repeat == 1
+        case Scroll():
+            return not action.modifiers and abs(action.dx) + abs(action.dy) <= _QUICK_STEPS
+        case _:
+            return False
 
 
 def patience_s(actions: Sequence[Action]) -> float:

@@ -17,7 +17,7 @@ from desktop_sandbox.errors import ChannelError, DesktopSandboxError, InvalidAct
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.node.batches import GuestPart, cut, failure, patience_s
+from desktop_sandbox.node.batches import GuestPart, cut, failure, is_quick, patience_s
 from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
@@ -145,7 +145,8 @@ class LiveSandbox:
         params = {"batch_id": batch_id, "actions": [to_wire(action) for action in actions]}
         patience = timeout_s if timeout_s is not None else patience_s(actions)
         # the agent remembers batches: asked again after a broken connection, it does nothing twice
-        return await self.ask(lambda guest: guest.channel.request("actions.run", params, timeout_s=patience))
+        port = "input" if is_quick(actions) else "control"
+        return await self.ask(lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port))
 
     # --- end
 

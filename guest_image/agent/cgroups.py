@@ -49,6 +49,11 @@ class UserCgroups:
         if self._soon is not None:
             self.thaw()
 
+    def first_action_done_from(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The same from another thread; `loop` is the agent's."""
+        if self._soon is not None:
+            loop.call_soon_threadsafe(self.first_action_done)
+
     def thaw(self) -> None:
         """Let everything run again."""
         if self._soon is not None:

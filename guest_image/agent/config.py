@@ -38,6 +38,7 @@ class AgentConfig:
     drain_grace_s: float = 0.1
     x_timeout_s: float = 15.0
     max_calls: int = 256
+    realtime: bool = True
 
     @property
     def framebuffer(self) -> str:

@@ -14,12 +14,23 @@ import select
 import stat
 from typing import TYPE_CHECKING
 
-from guest_image.agent.protocol import MAX_PAYLOAD, Frame, FrameReader, Kind, encode_json
+from guest_image.agent import digest
+from guest_image.agent.protocol import (
+    MAX_PAYLOAD,
+    VERSION,
+    Frame,
+    FrameReader,
+    Kind,
+    ProtocolError,
+    encode_json,
+    load_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guest_image.agent.config import AgentConfig
+    from guest_image.agent.reactor import Reactor, Timer
 
 _READ_BYTES = 64 << 10
 _READS_A_TURN = 16
@@ -33,13 +44,19 @@ class Port:
     `epoch` counts HELLOs and hang-ups: what was meant for an earlier host is dropped by `send`.
     """
 
-    def __init__(self, name: str, config: AgentConfig, on_frame: Callable[[Port, Frame], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: AgentConfig,
+        on_frame: Callable[[Port, Frame], None],
+        loop: asyncio.AbstractEventLoop | Reactor | None = None,
+    ) -> None:
         self.name = name
         self.nonce: str | None = None
         self.epoch = 0
         self._config = config
         self._on_frame = on_frame
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         self._fd = -1
         self._lasting = True
         self._fresh = False
@@ -48,8 +65,8 @@ class Port:
         self._out = bytearray()
         self._writing = False
         self._writable = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._stall: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Timer | None = None
+        self._stall: asyncio.TimerHandle | Timer | None = None
         self._last_read = 0.0
         self._reader = self._new_reader()
         self._loop.add_reader(self._edges.fileno(), self._edge)
@@ -64,6 +81,20 @@ class Port:
         self.epoch += 1
         self._out.clear()
         self._writable.set()
+
+    def welcome(self, frame: Frame) -> bool:
+        """Answer a HELLO; whether another session began with it. ProtocolError for a HELLO that is none of ours."""
+        hello = load_object(frame.payload)
+        nonce = hello.get("nonce")
+        if not isinstance(nonce, str) or VERSION not in hello.get("versions", ()):
+            raise ProtocolError("HELLO without nonce, or for other versions")
+        new = nonce != self.nonce
+        if new:
+            self.begin_session(nonce)
+        self.send(
+            encode_json(Kind.WELCOME, 0, {"nonce": nonce, "version": VERSION, "agent": digest.build()}), self.epoch
+        )
+        return new
 
     def send(self, frame: bytes, epoch: int) -> None:
         """Queue a frame for the host of that epoch; dropped if it is gone."""
@@ -86,6 +117,21 @@ class Port:
         self._drop()
         self._loop.remove_reader(self._edges.fileno())
         self._edges.close()
+
+    def move(self, loop: Reactor) -> None:
+        """Go on in another thread's loop, whose thread calls this; the old one's thread hangs and comes back never."""
+        for fd in (self._edges.fileno(), self._fd):
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
+        self._loop = loop
+        self._stall = self._timer = None
+        loop.add_reader(self._edges.fileno(), self._edge)
+        if self._connected:
+            loop.add_reader(self._fd, self._read)
+            if self._writing:
+                loop.add_writer(self._fd, self._flush)
+        else:
+            self._timer = loop.call_later(self._config.reopen_s, self._wake)
 
     def _wake(self) -> None:
         """Timer: open the port if need be, and see whether a host is there."""

@@ -14,13 +14,22 @@ LIMIT = 1024
 
 
 class Batch:
-    """One batch: `done` gets its results; setting `cancelled` stops it after the present action or character."""
+    """One batch: `done` gets its results; setting `cancelled` stops it after the present action or character.
 
-    def __init__(self, done: asyncio.Future[dict[str, Any]]) -> None:
+    A batch of the lane has no future: its `outcome` is there once it is over.
+    """
+
+    def __init__(self, done: asyncio.Future[dict[str, Any]] | None = None) -> None:
         self.done = done
+        self.outcome: dict[str, Any] | None = None
         self.cancelled = threading.Event()
         self.index = 0
         self.progressed_at: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is still to be done."""
+        return self.outcome is not None or (self.done is not None and self.done.done())
 
     def progress(self, report: dict[str, Any]) -> None:
         """The performer says that it goes on (from its thread)."""
@@ -29,31 +38,37 @@ class Batch:
 
 
 class Batches:
-    """The last batches by id; the least recently asked for is forgotten first, but never a running one."""
+    """The last batches by id; the least recently asked for is forgotten first, but never a running one.
+
+    Asked by the agent's loop and by the lane.
+    """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
+        self._lock = threading.Lock()
         self._known: OrderedDict[str, Batch] = OrderedDict()
 
     def get(self, batch_id: str) -> Batch | None:
         """The batch of that id, if it is remembered."""
-        batch = self._known.get(batch_id)
-        if batch is not None:
-            self._known.move_to_end(batch_id)
-        return batch
+        with self._lock:
+            batch = self._known.get(batch_id)
+            if batch is not None:
+                self._known.move_to_end(batch_id)
+            return batch
 
     def add(self, batch_id: str, batch: Batch) -> None:
         """Remember a batch from its beginning."""
-        self._known[batch_id] = batch
-        if len(self._known) > self._limit:
-            for old, known in self._known.items():
-                if known.done.done():
+        with self._lock:
+            self._known[batch_id] = batch
+            if len(self._known) > self._limit:
+                old = next((name for name, known in self._known.items() if known.over), None)
+                if old is not None:
                     del self._known[old]
-                    break
 
     def forget(self, batch_id: str) -> None:
         """A batch that did not even begin may be asked for again."""
-        self._known.pop(batch_id, None)
+        with self._lock:
+            self._known.pop(batch_id, None)
 
     def __len__(self) -> int:
         return len(self._known)

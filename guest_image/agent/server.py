@@ -6,25 +6,24 @@ No failure of a request leaves its task; only SIGTERM ends the agent.
 from __future__ import annotations
 
 import asyncio
-import sys
 import traceback
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from guest_image.agent import digest, registry
+from guest_image.agent import registry
 from guest_image.agent.accounts import Accounts
 from guest_image.agent.call import Call
 from guest_image.agent.cgroups import UserCgroups
 from guest_image.agent.errors import OpError
 from guest_image.agent.file_threads import FileThreads
+from guest_image.agent.journal import log
+from guest_image.agent.lane import Lane
 from guest_image.agent.pages import SessionPages
 from guest_image.agent.port import Port
 from guest_image.agent.protocol import (
     OUTPUT_STREAMS,
-    PORTS,
     STREAM_IN,
-    VERSION,
     Frame,
     Kind,
     ProtocolError,
@@ -49,7 +48,7 @@ _FINISHED = 4096
 
 
 class Agent:
-    """Serves the three ports until `stop` is called."""
+    """Serves the ports until `stop` is called: control and bulk in its event loop, input in the lane."""
 
     def __init__(self, config: AgentConfig) -> None:
         self.config = config
@@ -57,7 +56,7 @@ class Agent:
         self.cgroups = UserCgroups(config)
         self.files = FileThreads()
         self.pages = SessionPages(config)
-        self.actor = XWorker("actions", self._connect_actor)
+        self.actor = Lane(self, self._connect_actor)
         self.viewer = XWorker("queries", self._connect_viewer)
         self.batches = Batches()
         self.generation = 0
@@ -78,7 +77,8 @@ class Agent:
         ops.load()
         async with asyncio.TaskGroup() as self._tasks:
             watch = SessionWatch(self.config, self.event)
-            self._ports = {name: Port(name, self.config, self._received) for name in PORTS}
+            self._ports = {name: Port(name, self.config, self._received) for name in ("control", "bulk")}
+            self.actor.open(asyncio.get_running_loop())
             try:
                 await self._stopping.wait()
             finally:
@@ -137,12 +137,7 @@ class Agent:
             log(f"x {port.name}: {frame.kind.name} {frame.request}: {type(error).__name__}: {error}")
 
     def _hello(self, port: Port, frame: Frame) -> None:
-        hello = load_object(frame.payload)
-        nonce = hello.get("nonce")
-        if not isinstance(nonce, str) or VERSION not in hello.get("versions", ()):
-            raise ProtocolError("HELLO without nonce, or for other versions")
-        if nonce != port.nonce:
-            port.begin_session(nonce)
+        if port.welcome(frame):
             for call in list(self._calls.values()):
                 if call.port is port or (port.name == "bulk" and call.op in OUTPUT_STREAMS):
                     call.cancel("superseded")
@@ -151,8 +146,6 @@ class Agent:
                 self._early.clear()
                 self._early_bytes = 0
             self._finished.clear()
-        welcome = {"nonce": nonce, "version": VERSION, "agent": digest.build()}
-        port.send(encode_json(Kind.WELCOME, 0, welcome), port.epoch)
 
     def _request(self, port: Port, frame: Frame) -> None:
         call = Call(self, port, self._ports["bulk"], frame.request, "")
@@ -254,8 +247,3 @@ class Agent:
             self._finished[call.id] = None
             if len(self._finished) > _FINISHED:
                 self._finished.popitem(last=False)
-
-
-def log(line: str) -> None:
-    """One line to the journal."""
-    print(line, file=sys.stderr, flush=True)

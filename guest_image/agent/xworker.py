@@ -46,20 +46,42 @@ class _Job:
             self.done.exception()
 
 
-class XWorker:
-    """Runs functions of one X connection one after another; `connect` makes the connection, in the thread.
+class Turn:
+    """One thread's time as the worker, with the connection that it made."""
 
-    OpErrors, and errors like them (with `code` and `message`), leave the connection as it is; after any other it
-    is made anew.
-    """
+    __slots__ = ("connection",)
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+
+    def do(self, connect: Callable[[], Any], work: Callable[[Any], _T]) -> _T:
+        """`work(connection)`. Any error but an OpError, or one like it (`code`, `message`), costs the connection."""
+        try:
+            if self.connection is None:
+                self.connection = connect()
+            return work(self.connection)
+        except BaseException as error:
+            answer = _as_answer(error)
+            if not isinstance(answer, OpError) or answer.code == "unavailable":
+                self.end()
+        raise answer  # out here, without the other's traceback: its frames would hold a broken connection's socket
+
+    def end(self) -> None:
+        """Close the connection, however broken it is."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+
+class XWorker:
+    """Runs functions of one X connection one after another; `connect` makes the connection, in the thread."""
 
     def __init__(self, name: str, connect: Callable[[], Any]) -> None:
         self._name = name
         self._connect = connect
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._turn = 0
-        self._running = False
-        self._connection: Any = None
+        self._turn: Turn | None = None
 
     async def call(self, work: Callable[[Any], _T], timeout_s: float | None) -> _T:
         """`work(connection)` in the thread: its result or error.
@@ -83,57 +105,50 @@ class XWorker:
     def _put(self, work: Callable[[Any], Any]) -> _Job:
         job = _Job(work)
         self._jobs.put(job)
-        if not self._running:
+        if self._turn is None:
             self._start()
         return job
 
     def tidy(self, work: Callable[[Any], None]) -> None:
         """Call `work(connection)` some time, if there is a connection; whatever comes of it."""
-        if self._connection is not None:
+        if self._turn is not None and self._turn.connection is not None:
             self._jobs.put(_Job(work))
 
     def replace(self) -> None:
         """Leave the present thread and its connection to themselves; a new thread takes what is waiting."""
-        self._running = False
-        self._turn += 1
-        connection, self._connection = self._connection, None
-        _cut(connection)
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            _cut(turn.connection)
         if not self._jobs.empty():
             self._start()
 
     def close(self) -> None:
         """End the thread and its connection, as soon as its present job is over."""
-        self._turn += 1
-        self._running = False
+        self._turn = None
         self._jobs.put(_Job(lambda _: None))
 
     def _start(self) -> None:
-        self._running = True
+        self._turn = Turn()
         threading.Thread(target=self._work, args=(self._turn,), name=self._name, daemon=True).start()
 
-    def _work(self, turn: int) -> None:
-        connection = None
-        while turn == self._turn:
-            job = self._jobs.get()
-            if turn != self._turn:
-                self._jobs.put(job)
+    def _work(self, turn: Turn) -> None:
+        while turn is self._turn:
+            job = self._take(turn)
+            if job is None or turn is not self._turn:
+                if job is not None:
+                    self._jobs.put(job)
                 break
-            if job.dropped:
-                continue
-            job.begun = True
-            try:
-                if connection is None:
-                    connection = self._connect()
-                    if turn == self._turn:
-                        self._connection = connection
-                job.finish(job.work(connection), None)
-            except BaseException as error:
-                answer = _as_answer(error)
-                if not isinstance(answer, OpError) or answer.code == "unavailable":
-                    _close(connection)
-                    connection = None
-                job.finish(None, answer)
-        _close(connection)
+            if not job.dropped:
+                job.begun = True
+                try:
+                    job.finish(turn.do(self._connect, job.work), None)
+                except BaseException as answer:
+                    job.finish(None, answer)
+        turn.end()
+
+    def _take(self, turn: Turn) -> _Job | None:
+        """Wait for the next job; None if there will be none for this turn."""
+        return self._jobs.get()
 
 
 def _as_answer(error: BaseException) -> BaseException:
@@ -148,13 +163,6 @@ def _as_answer(error: BaseException) -> BaseException:
         hint = "the desktop session may be starting again"
         return OpError("unavailable", f"the X server is not there: {type(error).__name__}: {error}", hint=hint)
     return error
-
-
-def _close(connection: Any) -> None:
-    """Close a connection, however broken it is."""
-    if connection is not None:
-        with suppress(Exception):
-            connection.close()
 
 
 def _cut(connection: Any) -> None:

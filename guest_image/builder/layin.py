@@ -93,6 +93,7 @@ def recipe_json(recipe: Recipe) -> bytes:
         "max_resolution": recipe.max_resolution,
         "environment": dict(recipe.environment),
         "window_manager": recipe.window_manager,
+        "clock_set": recipe.clock_set,
         "apps": [asdict(app) for app in recipe.apps],
     }
     return json.dumps(facts, indent=1, sort_keys=True).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -79,7 +80,13 @@ class Supervisor:
     def _before_exec(self) -> None:
         self._enter()
         Path("/proc/self/oom_score_adj").write_text("0")
+        resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))  # the session's own, for the X server
         os.umask(0o022)
+
+    def start_later(self, app: AppConfig, delay_s: float) -> None:
+        """Start a program in a while; once, however often it is asked for meanwhile."""
+        if all(item.app is not app for item in self._pending):
+            self._pending.append(_Pending(app, self._now() + delay_s, 0))
 
     def reap(self) -> None:
         """Take notice of programs that ended (after SIGCHLD)."""

@@ -25,13 +25,17 @@ class AppConfig:
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """Sizes in pixels (width, height); `apps` are started once the window manager is there."""
+    """Sizes in pixels (width, height); `apps` are started once the window manager is there.
+
+    `clock_set`: run when somebody has set the clock, as a restore does; empty for nothing.
+    """
 
     resolution: tuple[int, int]
     max_resolution: tuple[int, int]
     window_manager: AppConfig
     apps: tuple[AppConfig, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    clock_set: tuple[str, ...] = ()
 
 
 def parse(facts: Mapping[str, Any]) -> SessionConfig:
@@ -44,6 +48,7 @@ def parse(facts: Mapping[str, Any]) -> SessionConfig:
         window_manager=AppConfig(tuple(facts["window_manager"])),
         apps=tuple(_app(app) for app in facts["apps"]),
         environment=dict(facts.get("environment", {})),
+        clock_set=tuple(facts.get("clock_set", ())),
     )
 
 

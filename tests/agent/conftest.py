@@ -78,6 +78,7 @@ class Guest:
             etc_dir=str(self.etc),
             dbus_machine_id=str(folder / "dbus-machine-id"),
             set_clock=False,
+            realtime=False,
             set_hostname=False,
             user="root",
             display=":977",

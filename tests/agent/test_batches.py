@@ -9,7 +9,7 @@ import time
 import pytest
 import pytest_asyncio
 
-from desktop_sandbox.errors import ChannelError, DeadlineError, GuestError
+from desktop_sandbox.errors import ChannelError, DeadlineError, GuestError, InvalidRequestError
 from guest_image.agent.remembered import Batch, Batches
 from guest_image.agent.x import batch as x_batch
 from tests.agent.conftest import running_guest
@@ -162,3 +162,45 @@ async def test_the_oldest_is_forgotten_but_never_a_running_one():
     assert batches.get("0") is not None
     assert batches.get("5") is None
     assert len(batches) == 3
+
+
+async def test_the_lane_does_once_what_comes_over_the_input_port(channel, desk):
+    first = await channel.request("actions.run", click("a"), port="input")
+    assert first == {"results": [{}], "failed": None}
+    assert await channel.request("actions.run", click("a"), port="input") == first
+    assert await channel.request("actions.run", click("a")) == first
+    await channel.request("actions.run", click("b"))
+    assert desk.done == ["click", "click"]
+    assert len(desk.threads) == 1
+
+
+async def test_the_lane_refuses_what_it_does_not_know(channel, desk):
+    with pytest.raises(GuestError) as unknown:
+        await channel.request("guest.info", {}, port="input")
+    assert unknown.value.evidence["code"] == "unknown-op"
+    with pytest.raises(InvalidRequestError):
+        await channel.request("actions.run", {"actions": 5}, port="input")
+    assert (await channel.request("actions.run", click("after"), port="input"))["failed"] is None
+
+
+async def test_a_new_host_is_answered_on_the_input_port(guest, desk):
+    for number in range(3):
+        channel = await guest.hub.channel()
+        assert (await channel.request("actions.run", click(str(number)), port="input"))["failed"] is None
+        await channel.aclose()
+    assert len(desk.done) == 3
+
+
+async def test_hanging_x_is_given_up_in_the_lane_too(tmp_path, desk):
+    async with running_guest(tmp_path, x_timeout_s=0.3) as guest:
+        channel = await guest.hub.channel()
+        await channel.request("actions.run", click("first"), port="input")
+        hung = await caught(channel.request("actions.run", click("h", {"type": "hang"}), port="input"))
+        assert isinstance(hung, DeadlineError)
+        assert hung.evidence["detail"] == {"index": 0}
+        for port in ("input", "control"):
+            assert (await channel.request("actions.run", click(port), port=port))["failed"] is None
+        again = await channel.request("actions.run", click("h", {"type": "hang"}), port="input")
+        assert again["failed"]["code"] == "deadline"
+        desk.release.set()
+        await channel.aclose()

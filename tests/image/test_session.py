@@ -131,3 +131,17 @@ def test_own_cgroup() -> None:
     top = Path("/sys/fs/cgroup/system.slice/desktop-session.service")
     assert own_cgroup("0::/system.slice/desktop-session.service\n") == top
     assert own_cgroup("0::/system.slice/desktop-session.service/display\n") == top
+
+
+def test_what_is_started_later_is_started_once(tmp_path: Path) -> None:
+    now = [0.0]
+    supervisor = Supervisor({"PATH": "/usr/bin:/bin"}, lambda: None, tmp_path, lambda: now[0])
+    clock = config.AppConfig(("sh", "-c", f"echo x >> {tmp_path}/clock"), restart=False)
+    supervisor.start_later(clock, 1.5)
+    supervisor.start_later(clock, 1.5)
+    assert supervisor.run_due() == 1.5
+    now[0] = 1.6
+    assert supervisor.run_due() is None
+    for child in supervisor._children.values():
+        child.process.wait()
+    assert (tmp_path / "clock").read_text() == "x\n"

@@ -27,31 +27,39 @@ async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -
     """
     agent = call.agent
     batch = agent.batches.get(batch_id) if batch_id is not None else None
+    if batch is not None and batch.outcome is not None:
+        return batch.outcome
     if batch is None:
-        batch = Batch(asyncio.get_running_loop().create_future())
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        batch = Batch(future)
         if batch_id is not None:
             agent.batches.add(batch_id, batch)
-        _begin(agent, batch_id, batch, actions)
+        _begin(agent, batch_id, batch, future, actions)
+    done = batch.done
+    if done is None:
+        raise OpError("busy", "this batch is being done on the input port", hint="ask again")
     try:
-        return await asyncio.shield(batch.done)
+        return await asyncio.shield(done)
     except asyncio.CancelledError:
         if call.cause == "superseded" and batch_id is not None:
             raise
         batch.cancelled.set()
         if batch.progressed_at is None:
             raise OpError("cancelled", "the batch was cancelled before it began", detail=_NOTHING) from None
-        await asyncio.wait([batch.done], timeout=_STOP_S)
-        if not batch.done.done():
+        await asyncio.wait([done], timeout=_STOP_S)
+        if not done.done():
             agent.actor.replace()
             raise OpError("cancelled", "the X server hangs; the batch was given up") from None
-        raise OpError("cancelled", "the batch was cancelled", detail=_partial(batch)) from None
+        raise OpError("cancelled", "the batch was cancelled", detail=_partial(done)) from None
 
 
-def _partial(batch: Batch) -> dict[str, Any] | None:
-    return None if batch.done.exception() else batch.done.result()
+def _partial(done: asyncio.Future[dict[str, Any]]) -> dict[str, Any] | None:
+    return None if done.exception() else done.result()
 
 
-def _begin(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any]) -> None:
+def _begin(
+    agent: Agent, batch_id: str | None, batch: Batch, done: asyncio.Future[dict[str, Any]], actions: list[Any]
+) -> None:
     """Run the batch in the X thread. No task of its own: one action costs a few milliseconds in all."""
 
     def work(performer: Any) -> dict[str, Any]:
@@ -63,21 +71,21 @@ def _begin(agent: Agent, batch_id: str | None, batch: Batch, actions: list[Any])
     running = agent.actor.start(work)
     watch = _Watch(agent, batch, running, _longest_s(actions))
 
-    def settle(done: asyncio.Future[dict[str, Any]]) -> None:
+    def settle(ran: asyncio.Future[dict[str, Any]]) -> None:
         watch.stop()
         agent.cgroups.first_action_done()
-        error = done.exception()
+        error = ran.exception()
         if error is not None:
             if batch_id is not None and isinstance(error, OpError) and error.code == "unavailable":
                 agent.batches.forget(batch_id)
-            batch.done.set_exception(error)
-            batch.done.exception()
+            done.set_exception(error)
+            done.exception()
         else:
-            result = done.result()
+            result = ran.result()
             failed = result["failed"]
             if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
                 agent.batches.forget(batch_id)
-            batch.done.set_result(result)
+            done.set_result(result)
         if any(each.get("type") == "type" for each in actions if isinstance(each, dict)):
             agent.viewer.tidy(_read_events)
 

@@ -60,9 +60,10 @@ class Connection:
 
 
 class DeferredDisplay:
-    """The display as pynput gets it: `sync` is put off until `settle`, so that an action waits for X once.
+    """The display as pynput gets it: `sync` is put off until `settle`, so that an action sends and waits once.
 
-    Requests of one connection are carried out in order, with or without waiting in between.
+    Requests of one connection are carried out in order, with or without waiting in between. Whoever pauses in the
+    middle of an action must `flush` first.
     """
 
     def __init__(self, display: Any) -> None:
@@ -73,15 +74,18 @@ class DeferredDisplay:
         return getattr(self._real, name)
 
     def sync(self) -> None:
-        """Send what was asked for; wait for it later."""
+        """Send what was asked for, and wait for it, later."""
         self._owed = True
-        self._real.flush()
 
     def settle(self) -> None:
         """Wait until X has done everything, if something was put off."""
         if self._owed:
             self._owed = False
             self._real.sync()
+
+    def settled(self) -> None:
+        """X has answered what was asked last, so it has done all that was asked before."""
+        self._owed = False
 
     def close(self) -> None:
         """The connection's owner closes it."""

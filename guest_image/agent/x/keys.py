@@ -19,11 +19,12 @@ Cancelled = Callable[[], bool]
 class Keys:
     """Presses and releases keys by name and remembers what each press put down."""
 
-    def __init__(self, typist: Typist, controller: Any, display: Any) -> None:
+    def __init__(self, typist: Typist, controller: Any, display: Any, deferred: Any) -> None:
         self._typist = typist
         self._keyboard = typist.keyboard
         self._controller = controller
         self._display = display
+        self._deferred = deferred
         self._down: dict[int, list[int]] = {}
 
     def combination(self, names: Sequence[str], repeat: int, cancelled: Cancelled) -> None:
@@ -102,7 +103,7 @@ class Keys:
 
     def _release(self, keycodes: Sequence[int]) -> None:
         self._keyboard.release(keycodes)
-        self._display.sync()
+        self._deferred.sync()
 
     def _keysym(self, name: str) -> int:
         try:

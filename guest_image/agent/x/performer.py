@@ -66,11 +66,13 @@ class Performer:
         Raises ActionFailed. Buttons and keys that the action pressed for itself are up again in any case.
         """
         self.connect()
+        assert self._connection is not None
+        deferred = self._connection.deferred
         try:
-            result = self._do(action, cancelled, progress)
-            assert self._connection is not None
-            self._connection.deferred.settle()
-            return result
+            try:
+                return self._do(action, cancelled, progress)
+            finally:
+                deferred.settle()
         except ActionValueError as error:
             raise ActionFailed("invalid", error.message, hint=error.hint) from error
         except (ConnectionClosedError, BrokenPipeError) as error:
@@ -85,6 +87,8 @@ class Performer:
         """Where the pointer is: {"x", "y"} in screen pixels. Raises ActionFailed "no_display"."""
         self.connect()
         x, y = self._pointer.position()
+        assert self._connection is not None
+        self._connection.deferred.settled()
         return {"x": x, "y": y}
 
     def connect(self) -> Any:
@@ -112,8 +116,8 @@ class Performer:
                 # pynput would keep a connection of its own for each, and wait for X after every press and release
                 controller._display = connection.deferred
             self._typist = Typist(connection)
-            self._keys = Keys(self._typist, keyboard, connection.display)
-            self._pointer = Pointer(mouse, pynput.mouse.Button)
+            self._keys = Keys(self._typist, keyboard, connection.display, connection.deferred)
+            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display.flush)
             self._typist.keyboard.release_leftovers()
         except (ConnectionClosedError, ImportError, OSError) as error:
             connection.close()

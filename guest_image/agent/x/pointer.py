@@ -19,8 +19,9 @@ _BETWEEN_CLICKS_S = 0.02
 class Pointer:
     """What a mouse does. Positions are screen pixels; outside the screen the X server would clamp them in silence."""
 
-    def __init__(self, mouse: Any, buttons: Any) -> None:
+    def __init__(self, mouse: Any, buttons: Any, flush: Callable[[], None]) -> None:
         self._mouse = mouse
+        self._flush = flush
         self._buttons = {name: buttons[member] for name, member in _BUTTON_NAMES.items()}
 
     def position(self) -> tuple[int, int]:
@@ -38,6 +39,7 @@ class Pointer:
         for number in range(action.count):
             if number:
                 # clicks of one millisecond carry one time stamp, and Chromium takes them for one click
+                self._flush()
                 time.sleep(_BETWEEN_CLICKS_S)
             self._mouse.click(self._buttons[action.button], 1)
 
@@ -75,6 +77,7 @@ class Pointer:
             seen(cancelled)
             start = time.monotonic()
             for point in plan_drag(action.path, action.duration_ms):
+                self._flush()
                 pause_until(start + point.at_ms / 1000, cancelled, "the drag")
                 self.move(point.x, point.y)
             seen(cancelled)
