@@ -64,6 +64,14 @@ class ServerConfig:
         """SQLite file of the API's idempotency keys."""
         return self.home / "api.db"
 
+    @property
+    def screen_door(self) -> Path:
+        """Unix socket where programs of the same user get to read screens."""
+        return self.home / SCREEN_DOOR
+
+
+SCREEN_DOOR = "screens.sock"
+
 
 @dataclass(frozen=True)
 class ClientConfig:

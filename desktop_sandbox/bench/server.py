@@ -47,7 +47,7 @@ def server(url: str | None) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="desktop-sandbox-bench-") as folder:
         home = Path(folder)
         _share_images(home, home_folder())
-        with _own_server(home) as place:
+        with _own_server(home) as place, _at_home(home):
             yield place
 
 
@@ -59,6 +59,20 @@ def _share_images(home: Path, owner: Path) -> None:
     for name in (*_SHARED_FOLDERS, *_SHARED_FILES):
         if (owner / name).exists():
             (home / name).symlink_to(owner / name)
+
+
+@contextlib.contextmanager
+def _at_home(home: Path) -> Iterator[None]:
+    """Be a client in that HOME, as a user's program is in its own."""
+    before = os.environ.get("DESKTOP_SANDBOX_HOME")
+    os.environ["DESKTOP_SANDBOX_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DESKTOP_SANDBOX_HOME"]
+        else:
+            os.environ["DESKTOP_SANDBOX_HOME"] = before
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from desktop_sandbox.config import server_config
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.interface import SandboxState
 from desktop_sandbox.node.local import LocalNode
+from desktop_sandbox.node.screen_door import screen_door
 
 if TYPE_CHECKING:
     from desktop_sandbox.config import ServerConfig
@@ -63,7 +64,7 @@ async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
             url = address_of(bound)
             failed: BaseException | None = None
             try:
-                async with asyncio.TaskGroup() as tasks:
+                async with screen_door(node, config.screen_door), asyncio.TaskGroup() as tasks:
                     tasks.create_task(server.serve_on(bound, ready))
                     await ready.wait()
                     if server.started:

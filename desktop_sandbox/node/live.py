@@ -37,9 +37,10 @@ class LiveSandbox:
         self._channel: AgentChannel | None = None
         self._connecting = asyncio.Lock()
         self._acting = asyncio.Lock()
-        self._memory_fd, base = machine.open_memory()
+        self._display = dict(display)
+        self._memory_fd, self._base = machine.open_memory()
         self._memory = GuestMemory(
-            self._memory_fd, base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid
+            self._memory_fd, self._base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid
         )
         self._screen: MachineScreen | None = None
         with contextlib.suppress(StaleFramebuffer):
@@ -86,8 +87,24 @@ class LiveSandbox:
 
     async def find_screen(self) -> MachineScreen:
         """Ask the guest where its pixels are."""
-        self._screen = MachineScreen.from_wire(self._memory, await self.ask(lambda guest: guest.display()))
+        return self._show(await self.ask(lambda guest: guest.display()))
+
+    def _show(self, display: Mapping[str, Any]) -> MachineScreen:
+        self._screen = MachineScreen.from_wire(self._memory, display)
+        self._display = dict(display)
         return self._screen
+
+    def view(self) -> tuple[dict[str, Any], int]:
+        """What a program on this host needs to read the screen by itself, and the descriptor to read it through."""
+        shape = self.machine.shape
+        facts = {
+            "pid": self.machine.process.pid,
+            "host_base": self._base,
+            "ram_bytes": shape.ram_bytes,
+            "below_4g_bytes": shape.below_4g_bytes,
+            "display": self._display,
+        }
+        return facts, self._memory_fd
 
     async def size(self) -> tuple[int, int]:
         """Width and height of the screen now, in pixels."""
@@ -97,7 +114,7 @@ class LiveSandbox:
         """Change the screen's size. A batch that runs ends first: its places were checked against the size before."""
         async with self._acting:
             report = await self.ask(lambda guest: guest.set_size(width, height))
-        self._screen = MachineScreen.from_wire(self._memory, report)
+        self._show(report)
 
     async def screenshot(self, spec: ScreenshotSpec) -> Screenshot:
         """The screen as `spec` wants it."""

@@ -38,6 +38,7 @@ RENAMES = {
     "aiter_lines": "iter_lines",
     "aread": "read",
     "async_chunks": "sync_chunks",
+    "async_raw": "sync_raw",
     "async_scope": "sync_scope",
     "async_sleep": "sync_sleep",
     "async_tell": "sync_tell",

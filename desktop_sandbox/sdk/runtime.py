@@ -9,7 +9,8 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from desktop_sandbox.config import is_loopback
+from desktop_sandbox.config import SCREEN_DOOR, home_folder, is_loopback
+from desktop_sandbox.sdk.local_screens import LocalScreens
 from desktop_sandbox.sdk.loopback import LoopbackTransport
 from desktop_sandbox.sdk.loopback_async import AsyncLoopbackTransport
 
@@ -52,6 +53,25 @@ def sync_transport(url: str) -> LoopbackTransport | None:
 def _is_local(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
+
+
+def local_screens(url: str) -> LocalScreens | None:
+    """The screens of a server on this host, which can be read without it; None for a server elsewhere."""
+    return LocalScreens(home_folder() / SCREEN_DOOR) if _is_local(url) else None
+
+
+async def async_raw(
+    screens: LocalScreens, sandbox_id: str, region: tuple[int, int, int, int] | None, *, cursor: bool
+) -> bytes | None:
+    """See LocalScreens.raw; a thread reads, so that the event loop goes on."""
+    return await asyncio.to_thread(screens.raw, sandbox_id, region, cursor=cursor)
+
+
+def sync_raw(
+    screens: LocalScreens, sandbox_id: str, region: tuple[int, int, int, int] | None, *, cursor: bool
+) -> bytes | None:
+    """See LocalScreens.raw."""
+    return screens.raw(sandbox_id, region, cursor=cursor)
 
 
 async def async_sleep(seconds: float) -> None:

@@ -33,6 +33,7 @@ class AsyncConnection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
         parts = urlsplit(url)
@@ -72,6 +73,8 @@ class AsyncConnection:
             last = self._users <= 0 and not self._closed
             self._closed = self._closed or last
         if last:
+            if self.screens is not None:
+                self.screens.close()
             await self._http.aclose()
 
     async def request(

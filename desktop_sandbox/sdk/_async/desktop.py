@@ -195,11 +195,18 @@ class AsyncDesktop:
         """The screen as png, jpeg, webp or raw (RGB rows); "bytes" is a png, "stream" one in chunks (as in E2B).
 
         `region` is (x, y, width, height); `scale` in (0, 1]; `stable_ms` waits until nothing changed for so long,
-        within `deadline_ms`. `capture` returns the picture's size as well.
+        within `deadline_ms`. `capture` returns the picture's size as well. A raw picture of a sandbox on this host is
+        read out of its memory directly, by the user who runs the server.
         """
         query = screenshot_query(format, quality, scale, region, cursor, stable_ms, deadline_ms)
         if format == "stream":
             return self._screenshot_chunks(query)
+        screens = self._connection.screens
+        if format == "raw" and scale == 1 and stable_ms is None and screens is not None:
+            sandbox_id = self._path.rpartition("/")[2]
+            data = await runtime.async_raw(screens, sandbox_id, region, cursor=cursor)
+            if data is not None:
+                return data
         return (await self._connection.request("GET", f"{self._path}/screenshot", params=query)).content
 
     async def capture(

@@ -151,6 +151,8 @@ class AsyncSandbox(AsyncDesktop):
         """Let go of the connection; the sandbox runs on."""
         if not self._released:
             self._released = True
+            if self._connection.screens is not None:
+                self._connection.screens.forget(self.sandbox_id)
             await self._connection.release()
 
     async def __aenter__(self) -> Self:

@@ -34,6 +34,7 @@ class Connection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
         parts = urlsplit(url)
@@ -73,6 +74,8 @@ class Connection:
             last = self._users <= 0 and not self._closed
             self._closed = self._closed or last
         if last:
+            if self.screens is not None:
+                self.screens.close()
             self._http.close()
 
     def request(

@@ -152,6 +152,8 @@ class Sandbox(Desktop):
         """Let go of the connection; the sandbox runs on."""
         if not self._released:
             self._released = True
+            if self._connection.screens is not None:
+                self._connection.screens.forget(self.sandbox_id)
             self._connection.release()
 
     def __enter__(self) -> Self:
