@@ -1,4 +1,4 @@
-"""What becomes of a frame before a caller gets it: cursor, region, scale, file format. No I/O, no state.
+"""What becomes of a frame before a caller gets it: cursor, region, scale, file format. No I/O.
 
 Frames are (height, width, 4) bytes BGRX. All heavy steps release the GIL, so threads encode side by side.
 """
@@ -16,6 +16,7 @@ from PIL import Image
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.screen.png import encode_png
+from desktop_sandbox.screen.scratch import colours
 
 if TYPE_CHECKING:
     from desktop_sandbox.screen.framebuffer import Frame
@@ -97,7 +98,7 @@ def encode(frame: Frame, image_format: str, quality: int = 80) -> bytes:
         case "webp":
             return _encode_webp(frame, quality)
         case "raw":
-            return cv2.cvtColor(frame, cv2.COLOR_BGRA2RGB).tobytes()
+            return colours(frame, cv2.COLOR_BGRA2RGB).tobytes()
     raise unknown_format(image_format)
 
 
@@ -109,7 +110,7 @@ def unknown_format(image_format: object) -> InvalidRequestError:
 
 
 def _encode_jpeg(frame: Frame, quality: int) -> bytes:
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpg", colours(frame, cv2.COLOR_BGRA2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise InvalidRequestError(f"A picture of {frame.shape[1]} x {frame.shape[0]} pixels cannot be a JPEG.")
     return data.tobytes()
@@ -117,6 +118,6 @@ def _encode_jpeg(frame: Frame, quality: int) -> bytes:
 
 def _encode_webp(frame: Frame, quality: int) -> bytes:
     file = io.BytesIO()
-    image = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGRA2RGB))
+    image = Image.fromarray(colours(frame, cv2.COLOR_BGRA2RGB))
     image.save(file, "webp", quality=quality, method=WEBP_EFFORT)
     return file.getvalue()

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from isal import isal_zlib
 
+from desktop_sandbox.screen.scratch import colours, scratch_rows
+
 if TYPE_CHECKING:
     from desktop_sandbox.screen.framebuffer import Frame
 
@@ -33,8 +35,8 @@ def encode_png(frame: Frame) -> bytes:
 def _filter_sub(frame: Frame) -> Frame:
     """Rows as PNG wants them: the filter's number, then each byte less that of the pixel to its left."""
     height, width, _ = frame.shape
-    rows = cv2.cvtColor(frame, cv2.COLOR_BGRA2RGB).reshape(height, 3 * width)
-    filtered: Frame = np.empty((height, 1 + 3 * width), np.uint8)
+    rows = colours(frame, cv2.COLOR_BGRA2RGB).reshape(height, 3 * width)
+    filtered = scratch_rows(height, 1 + 3 * width)
     filtered[:, 0] = FILTER_SUB
     filtered[:, 1:4] = rows[:, :3]
     np.subtract(rows[:, 3:], rows[:, :-3], out=filtered[:, 4:])

@@ -12,7 +12,16 @@ import numpy as np
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.node.interface import Screenshot, ScreenshotSpec
-from desktop_sandbox.screen.encode import MEDIA_TYPES, Cursor, crop, draw_cursor, encode, shrink, unknown_format
+from desktop_sandbox.screen.encode import (
+    MEDIA_TYPES,
+    Cursor,
+    crop,
+    draw_cursor,
+    encode,
+    shrink,
+    unknown_format,
+)
+from desktop_sandbox.screen.scratch import keep_as_scratch, scratch_frame
 from desktop_sandbox.screen.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -59,7 +68,7 @@ async def take(
     check(spec)
     loop = asyncio.get_running_loop()
     if spec.stable_ms is None:
-        return await loop.run_in_executor(executor, lambda: render(source.read(), source, spec))
+        return await loop.run_in_executor(executor, lambda: snap(source, spec))
     watcher = _Watcher(source)
     await loop.run_in_executor(executor, watcher.look)
     started = timing.clock()
@@ -70,6 +79,15 @@ async def take(
         stillness.looked(changed, timing.clock())
     still = stillness.still
     return await loop.run_in_executor(executor, lambda: render(watcher.frame, source, spec, stable=still))
+
+
+def snap(source: FrameSource, spec: ScreenshotSpec) -> Screenshot:
+    """The screen at once, whether it stands still or not. Blocks."""
+    frame = source.read(scratch_frame())
+    try:
+        return render(frame, source, spec)
+    finally:
+        keep_as_scratch(frame)
 
 
 def render(frame: Frame, source: FrameSource, spec: ScreenshotSpec, *, stable: bool | None = None) -> Screenshot:

@@ -89,11 +89,11 @@ class _Screen:
 
     def raw(self, region: tuple[int, int, int, int] | None, *, cursor: bool) -> bytes:
         from desktop_sandbox.node.interface import ScreenshotSpec
-        from desktop_sandbox.screen.screenshot import check, render
+        from desktop_sandbox.screen.screenshot import check, snap
 
         spec = ScreenshotSpec(format="raw", region=region, cursor=cursor)
         check(spec)
-        return render(self._screen.read(), self._screen, spec).data
+        return snap(self._screen, spec).data
 
 
 def _ask(path: Path, sandbox_id: str) -> _Screen | None:

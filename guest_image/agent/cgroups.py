@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guest_image.agent.config import AgentConfig
 
 
@@ -22,6 +24,7 @@ class UserCgroups:
         self._config = config
         self._slice: str | None = None
         self._soon: asyncio.TimerHandle | None = None
+        self._before: Callable[[], None] | None = None
 
     def directories(self) -> list[str]:
         """Those that exist now. Never the X server's, nor the agent's."""
@@ -40,9 +43,15 @@ class UserCgroups:
         path = f"{self._config.apps_cgroup}/cgroup.procs"
         return path if os.path.exists(path) else None
 
-    def thaw_soon(self) -> None:
-        """Thaw in a moment: all that slept wakes at once then, and would be in the way of a caller's first action."""
+    def thaw_soon(self, before: Callable[[], None]) -> None:
+        """Thaw in a moment, after `before`: all that slept wakes then, and would be in the way of a first action."""
+        self._before = before
         self._soon = asyncio.get_running_loop().call_later(_SOON_S, self.thaw)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the thaw was put off."""
+        return self._soon is not None
 
     def first_action_done(self) -> None:
         """Thaw now, if that was put off."""
@@ -59,6 +68,9 @@ class UserCgroups:
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
+        before, self._before = self._before, None
+        if before is not None:
+            before()
         for path in self.directories():
             with suppress(OSError):
                 _write(f"{path}/cgroup.freeze", b"0")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _EARLY_BYTES = 4 << 20
 _FINISHED = 4096
+# what a restored machine may be asked before it is all awake; it has its own clock and names before anything else
+_BEFORE_THAW = frozenset({"actions.run", "display.get", "display.set_size"})
 
 
 class Agent:
@@ -162,6 +164,8 @@ class Agent:
             self._answer_error(call, error if isinstance(error, OpError) else OpError("invalid", str(error)))
             return
         call.op = op
+        if self.cgroups.waiting and op not in _BEFORE_THAW:
+            self.cgroups.first_action_done()
         for stream in OUTPUT_STREAMS.get(op, ()):
             call.out(stream)
         self._calls[call.id] = call

@@ -49,11 +49,12 @@ async def test_identity(guest, channel, identity):
     (add, pool), (reseed, _) = identity
     assert (add, reseed) == (0x40085203, 0x5207)
     assert pool == (512).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(range(64))
+    assert not (guest.etc / "hostname").exists()  # comes before anything but an action is asked
+    assert (await channel.request("guest.info"))["generation"] == 3
     assert (guest.etc / "hostname").read_text() == "desktop-7\n"
     assert (guest.etc / "machine-id").read_text() == "0123456789abcdef" * 2 + "\n"
     assert (guest.folder / "dbus-machine-id").read_text() == "0123456789abcdef" * 2 + "\n"
     assert (guest.etc / "hosts").read_text() == "127.0.0.1 localhost\n127.0.1.1\tdesktop-7\n"
-    assert (await channel.request("guest.info"))["generation"] == 3
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,18 @@ async def test_wrong_identity_changes_nothing(guest, channel, identity, wrong):
     assert not (guest.etc / "hostname").exists()
 
 
+async def test_the_clock_and_the_names_come_by_themselves_and_before_the_programs_run(guest, channel, identity):
+    folders = make_cgroups(guest)
+    for folder in folders:
+        (folder / "cgroup.freeze").write_text("1")
+    await channel.request("identity.set", asked())
+    assert {(folder / "cgroup.freeze").read_text() for folder in folders} == {"1"}
+    while not (guest.etc / "machine-id").exists():
+        await asyncio.sleep(0.01)
+    while any((folder / "cgroup.freeze").read_text()[0] == "1" for folder in folders):
+        await asyncio.sleep(0.01)
+
+
 async def test_full_disk_stops_no_identity(guest, channel, identity, monkeypatch):
     real = os.pwrite
 
@@ -76,8 +89,9 @@ async def test_full_disk_stops_no_identity(guest, channel, identity, monkeypatch
         return real(fd, data, offset)
 
     monkeypatch.setattr(os, "pwrite", full)
-    assert await channel.request("identity.set", asked()) == {"unwritten": [f"{guest.etc}/hostname"]}
-    assert (guest.etc / "machine-id").exists()
+    assert await channel.request("identity.set", asked(thaw=False)) == {}
+    assert (guest.etc / "hostname").read_text() == ""
+    assert (guest.etc / "machine-id").read_text()
     assert [number for number, _ in identity] == [0x40085203, 0x5207]
 
 

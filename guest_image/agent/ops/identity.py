@@ -1,7 +1,9 @@
 """identity.set, clock.set, guest.info: who and when this machine is.
 
-A restored machine is a twin of its siblings until identity.set is done: this is the first thing a caller waits for,
-so it is a handful of system calls and starts no process.
+A restored machine is a twin of its siblings until identity.set is done. It is the first thing a caller waits for, so
+with `thaw` it only takes what cannot wait: random numbers and the kernel's name. Setting the clock wakes half the
+system, and names in files are long ways under emulation: they follow before any program of the user runs again, and
+before anything but an action is asked.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ import socket
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from guest_image.agent.errors import OpError, from_os_error
+from guest_image.agent.journal import log
 from guest_image.agent.registry import boolean, integer, op, string
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from guest_image.agent.call import Call
     from guest_image.agent.config import AgentConfig
 
@@ -50,10 +55,8 @@ async def identity_set(
     machine_id: str,
     thaw: bool,
 ) -> dict[str, Any]:
-    """Give the machine its own random numbers, time, names; then let the user's programs run.
-
-    {}, or {"unwritten": [paths]} where the disk took some of the names no more; the kernel has them all the same.
-    """
+    """Give the machine its own random numbers, time, names; then, with `thaw`, let the user's programs run. {}"""
+    received = time.monotonic_ns()
     config = call.agent.config
     try:
         entropy = base64.b64decode(entropy_b64, validate=True)
@@ -67,14 +70,22 @@ async def identity_set(
         raise OpError("invalid", f"machine_id {machine_id!r:.80}", hint="32 lower-case hex digits")
     try:
         _stir(config.random_device, entropy)
-        _set_clock(config, wall_ns)
-        unwritten = _name(config, hostname, machine_id)
+        if config.set_hostname:
+            socket.sethostname(hostname)
     except OSError as error:
         raise from_os_error(error, "cannot set the identity") from error
     call.agent.generation = generation
+
+    def finish() -> None:
+        with told("the clock"):
+            _set_clock(config, wall_ns + time.monotonic_ns() - received)
+        _write_names(config, hostname, machine_id)
+
     if thaw:
-        call.agent.cgroups.thaw_soon()
-    return {"unwritten": unwritten} if unwritten else {}
+        call.agent.cgroups.thaw_soon(finish)
+    else:
+        finish()
+    return {}
 
 
 @op("clock.set", wall_ns=integer(minimum=0))
@@ -124,24 +135,28 @@ def _set_clock(config: AgentConfig, wall_ns: int) -> None:
         time.clock_settime_ns(time.CLOCK_REALTIME, wall_ns)
 
 
-def _name(config: AgentConfig, hostname: str, machine_id: str) -> list[str]:
-    """Set the names, in the kernel and in files. The files that could not be written: a full disk stops no restore."""
-    if config.set_hostname:
-        socket.sethostname(hostname)
+def _write_names(config: AgentConfig, hostname: str, machine_id: str) -> None:
+    """The names in files. A disk that takes no more stops no restore: the kernel has them all the same."""
+    hosts = f"{config.etc_dir}/hosts"
     wanted = {
         f"{config.etc_dir}/hostname": f"{hostname}\n",
         f"{config.etc_dir}/machine-id": f"{machine_id}\n",
-        f"{config.etc_dir}/hosts": _hosts(f"{config.etc_dir}/hosts", hostname),
+        hosts: _hosts(hosts, hostname),
     }
     if os.path.isfile(config.dbus_machine_id) and not os.path.islink(config.dbus_machine_id):
         wanted[config.dbus_machine_id] = f"{machine_id}\n"
-    unwritten = []
     for path, text in wanted.items():
-        try:
+        with told(path):
             _overwrite(path, text)
-        except OSError:
-            unwritten.append(path)
-    return unwritten
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """A failure is told to the journal."""
+    try:
+        yield
+    except OSError as error:
+        log(f"x identity: {what}: {error}")
 
 
 def _hosts(path: str, hostname: str) -> str:
