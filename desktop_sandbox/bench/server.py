@@ -78,6 +78,7 @@ def _at_home(home: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _own_server(home: Path) -> Iterator[Place]:
     log = home / "server.log"
+    kept_before = _keeper(home)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DESKTOP_SANDBOX_")}
     with log.open("wb") as output:
         # in a session of its own: Ctrl-C is for the benchmark, which then ends the server in order
@@ -93,7 +94,7 @@ def _own_server(home: Path) -> Iterator[Place]:
         url = _wait_for(process, log)
         yield Place(url, (home / "api-key").read_text().strip())
     finally:
-        _end(process, home)
+        _end(process, home, kept_before)
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -108,8 +109,8 @@ def _wait_for(process: subprocess.Popen[bytes], log: Path) -> str:
     raise ServerError(f"the benchmark's server {what}", hint=tail(log, 1000).strip() or "run desktop-sandbox doctor")
 
 
-def _end(process: subprocess.Popen[bytes], home: Path) -> None:
-    """End a server, its desktops, and the keeper of its templates' memory."""
+def _end(process: subprocess.Popen[bytes], home: Path, kept_before: int | None) -> None:
+    """End a server, its desktops, and the keeper of its templates' memory, unless that was there before."""
     process.terminate()
     try:
         process.wait(_STOP_S)
@@ -119,13 +120,17 @@ def _end(process: subprocess.Popen[bytes], home: Path) -> None:
     for pid, _ in find_processes(find_hypervisor(home).process_name("")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    _end_keeper(home)
+    keeper = _keeper(home)
+    if keeper is not None and keeper != kept_before:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(keeper, signal.SIGTERM)
     shutil.rmtree(home / "sandboxes", ignore_errors=True)
 
 
-def _end_keeper(home: Path) -> None:
-    """The keeper would hold the templates' memory for some minutes more; its socket says which process it is."""
+def _keeper(home: Path) -> int | None:
+    """The process that keeps the templates' memory for some minutes more; its socket says which it is."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.connect(socket_path(home, "keeper"))
+        connection.connect(socket_path(home / "templates", ".keeper"))
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        os.kill(struct.unpack("3i", credentials)[0], signal.SIGTERM)
+        return int(struct.unpack("3i", credentials)[0])
+    return None

@@ -23,6 +23,7 @@ from desktop_sandbox.errors import (
     ConflictError,
     DesktopSandboxError,
     InvalidRequestError,
+    MachineError,
     NotFoundError,
 )
 from desktop_sandbox.microvm.jail import UIDS, first_uid
@@ -168,14 +169,26 @@ class LocalNode(GuestCalls, HostCalls):
         template = await self._template(spec.template)
         memory = await self._memory.get(template)
         mark("template")
-        directory = self._directory(sandbox_id)
-        directory.mkdir(mode=0o700)
         uid = self._take_uid()
         try:
-            return await bring_up(template, memory, self.hypervisor, sandbox_id, directory, uid, spec.resolution)
+            try:
+                return await self._bring_up(template, memory, sandbox_id, uid, spec)
+            except MachineError as error:
+                # seen once in some thousands: QEMU ends while it loads; nobody has used the machine yet
+                log.warning("%s x its machine did not start and is started again: %s", sandbox_id, error.message)
+                self._clean(sandbox_id)
+                await asyncio.to_thread(shutil.rmtree, self._directory(sandbox_id), True)
+                return await self._bring_up(template, memory, sandbox_id, uid, spec)
         except BaseException:
             self._uids.discard(uid)
             raise
+
+    async def _bring_up(
+        self, template: Template, memory: int, sandbox_id: str, uid: int, spec: SandboxSpec
+    ) -> LiveSandbox:
+        directory = self._directory(sandbox_id)
+        directory.mkdir(mode=0o700)
+        return await bring_up(template, memory, self.hypervisor, sandbox_id, directory, uid, spec.resolution)
 
     async def _template(self, name: str) -> Template:
         found = self.shop.find_quickly(name)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from desktop_sandbox.errors import DesktopSandboxError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from desktop_sandbox.screen.machine_screen import MachineScreen
@@ -26,10 +27,10 @@ _MAX_ANSWER_BYTES = 8 << 20
 
 
 class LocalScreens:
-    """Screens by sandbox id, behind the server's door at `path`. May be used from several threads."""
+    """Screens by sandbox id, behind the server's door (`door` says where). May be used from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, door: Callable[[], Path]) -> None:
+        self._door = door
         self._screens: dict[str, _Screen | None] = {}
         self._not_before: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class LocalScreens:
             if self._not_before.get(sandbox_id, 0.0) > time.monotonic():
                 return None
             try:
-                screen = _ask(self._path, sandbox_id)
+                screen = _ask(self._door(), sandbox_id)
             except (DesktopSandboxError, OSError, ValueError, KeyError, TypeError):
                 screen = None
             self._screens[sandbox_id] = screen

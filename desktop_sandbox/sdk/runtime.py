@@ -57,7 +57,7 @@ def _is_local(url: str) -> bool:
 
 def local_screens(url: str) -> LocalScreens | None:
     """The screens of a server on this host, which can be read without it; None for a server elsewhere."""
-    return LocalScreens(home_folder() / SCREEN_DOOR) if _is_local(url) else None
+    return LocalScreens(lambda: home_folder() / SCREEN_DOOR) if _is_local(url) else None
 
 
 async def async_raw(

@@ -62,9 +62,9 @@ async def test_the_asynchronous_sdk_does_the_same(at_home: RealServer) -> None:
 def test_what_is_not_there_comes_the_long_way(at_home: RealServer, tmp_path: object) -> None:
     door = at_home.home / SCREEN_DOOR
     assert door.stat().st_mode & 0o777 == 0o600
-    screens = LocalScreens(door)
+    screens = LocalScreens(lambda: door)
     assert screens.raw("sb-0000000000000000", None, cursor=True) is None
-    assert LocalScreens(at_home.home / "nowhere").raw("sb-0", None, cursor=True) is None
+    assert LocalScreens(lambda: at_home.home / "nowhere").raw("sb-0", None, cursor=True) is None
     with Sandbox.create("minimal") as desktop:
         assert screens.raw(desktop.sandbox_id, None, cursor=True) is not None
         assert screens.raw(desktop.sandbox_id, (1200, 0, 100, 10), cursor=True) is None
@@ -82,4 +82,4 @@ def test_nonsense_at_the_door_does_no_harm(at_home: RealServer) -> None:
             caller.shutdown(socket.SHUT_WR)
             assert caller.recv(100) in (b"", b"{}")
     with Sandbox.create("minimal") as desktop:
-        assert LocalScreens(at_home.home / SCREEN_DOOR).raw(desktop.sandbox_id, None, cursor=True)
+        assert LocalScreens(lambda: at_home.home / SCREEN_DOOR).raw(desktop.sandbox_id, None, cursor=True)
