@@ -16,5 +16,8 @@ def find_hypervisor(home: Path, *, accelerator: str | None = None) -> Hypervisor
     """What machines of `home` run on. Blocking; some seconds the first time after a boot. Raises ConfigurationError."""
     qemu = find_qemu()
     found = find_accelerator(qemu, home / "accelerator.json", forced=accelerator)
-    tag = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]
+    # the folder itself, not only its name: a container on this host may have another HOME of the same name
+    home.mkdir(parents=True, exist_ok=True)
+    folder = home.stat()
+    tag = hashlib.sha256(f"{home.resolve()} {folder.st_dev} {folder.st_ino}".encode()).hexdigest()[:8]
     return Hypervisor(qemu, found, find_jail(kvm=found.kind == "kvm"), Cgroup(tag), tag)

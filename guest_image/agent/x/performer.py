@@ -117,7 +117,7 @@ class Performer:
                 controller._display = connection.deferred
             self._typist = Typist(connection)
             self._keys = Keys(self._typist, keyboard, connection.display, connection.deferred)
-            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display.flush)
+            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display)
             self._typist.keyboard.release_leftovers()
         except (ConnectionClosedError, ImportError, OSError) as error:
             connection.close()
