@@ -148,6 +148,8 @@ class Performer:
                 self._typist.let_pointer_events_be_read(cancelled)
 
     def _do(self, action: Action, cancelled: Cancelled, progress: Progress) -> dict[str, Any]:
+        if isinstance(action, Key | KeyDown | Hold | Type):
+            self._pointer.settle()
         match action:
             case Move():
                 self._pointer.move(action.x, action.y)

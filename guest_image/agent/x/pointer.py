@@ -39,8 +39,7 @@ class Pointer:
 
     def move(self, x: int, y: int) -> None:
         """Be at (x, y)."""
-        if self._released:
-            self._let_releases_arrive()
+        self.settle()
         self._mouse.position = (x, y)
 
     def click(self, action: Click) -> None:
@@ -101,12 +100,14 @@ class Pointer:
             self._mouse.release(button)
             self._released |= _MASKS.get(action.button, 0)
 
-    def _let_releases_arrive(self) -> None:
-        """Wait until X has let the last buttons go, before the pointer leaves.
+    def settle(self) -> None:
+        """Wait until X has let the last buttons go: before the pointer leaves, and before keys.
 
         A window manager that looks at each click first (click to focus) holds back what follows the press. A move in
-        that time overtakes the release, and the click becomes a drag to the new place.
+        that time overtakes the release, and the click becomes a drag to the new place; a key goes where the focus was.
         """
+        if not self._released:
+            return
         buttons, self._released = self._released, 0
         deadline = time.monotonic() + _RELEASE_S
         for attempt in itertools.count():
