@@ -30,6 +30,7 @@ class Pointer:
         self._flush = display.flush
         self._root = display.screen().root
         self._released = 0
+        self._at: tuple[int, int] | None = None
         self._buttons = {name: buttons[member] for name, member in _BUTTON_NAMES.items()}
 
     def position(self) -> tuple[int, int]:
@@ -39,8 +40,9 @@ class Pointer:
 
     def move(self, x: int, y: int) -> None:
         """Be at (x, y)."""
-        self.settle()
-        self._mouse.position = (x, y)
+        if (x, y) != self._at:
+            self.settle()
+        self._mouse.position = self._at = (x, y)
 
     def click(self, action: Click) -> None:
         """Move if told where, then click."""
