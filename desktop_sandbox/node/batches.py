@@ -23,6 +23,7 @@ from actions.model import (
     Wait,
 )
 from actions.model import Screenshot as ScreenshotAction
+from desktop_sandbox.errors import GuestError
 from desktop_sandbox.node.interface import ScreenshotSpec
 
 _BASE_S = 30.0
@@ -119,6 +120,20 @@ def _declared_s(action: Action) -> float:
             return 0.0
         case _:
             return 1.0
+
+
+def believable(answer: object, count: int) -> dict[str, Any]:
+    """A guest's answer to a batch of `count` actions, if it makes sense; GuestError if not."""
+    if isinstance(answer, dict):
+        results, failed = answer.get("results"), answer.get("failed")
+        done = isinstance(results, list) and len(results) <= count and all(isinstance(each, dict) for each in results)
+        if done and (failed is None or (isinstance(failed, dict) and _is_place(failed.get("index"), count))):
+            return answer
+    raise GuestError("the agent answered a batch of actions with what makes no sense")
+
+
+def _is_place(index: object, count: int) -> bool:
+    return type(index) is int and 0 <= index < count
 
 
 def failure(first: int, failed: Mapping[str, Any]) -> dict[str, Any]:

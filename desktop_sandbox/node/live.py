@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from actions.model import Action, to_wire
 from actions.validate import ActionValueError, check_on_screen
-from desktop_sandbox.errors import ChannelError, DesktopSandboxError, InvalidActionError
+from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxError, InvalidActionError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.node.batches import GuestPart, cut, failure, is_quick, patience_s
+from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_quick, patience_s
 from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
@@ -96,6 +96,8 @@ class LiveSandbox:
 
     def view(self) -> tuple[dict[str, Any], int]:
         """What a program on this host needs to read the screen by itself, and the descriptor to read it through."""
+        if self._memory_fd < 0:
+            raise ConflictError(f"{self.machine.id} is ending", hint="make a new sandbox")
         shape = self.machine.shape
         facts = {
             "pid": self.machine.process.pid,
@@ -163,7 +165,10 @@ class LiveSandbox:
         patience = timeout_s if timeout_s is not None else patience_s(actions)
         # the agent remembers batches: asked again after a broken connection, it does nothing twice
         port = "input" if is_quick(actions) else "control"
-        return await self.ask(lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port))
+        answer = await self.ask(
+            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port)
+        )
+        return believable(answer, len(actions))
 
     # --- end
 

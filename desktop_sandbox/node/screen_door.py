@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
+import sqlite3
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +20,10 @@ from pathlib import Path
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.guest_calls import GuestCalls
 
+log = logging.getLogger("desktop_sandbox.node")
+
 ASK_BYTES = 256
+_AGAIN_S = 0.1
 _ASK_S = 5.0
 _BACKLOG = 64
 _CALLERS = 32
@@ -62,7 +67,13 @@ async def _serve(node: GuestCalls, listener: socket.socket) -> None:
     async with asyncio.TaskGroup() as tasks:
         while True:
             await room.acquire()
-            caller, _ = await loop.sock_accept(listener)
+            try:
+                caller, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no descriptors left, or a caller that went away
+                room.release()
+                log.warning("x screen door: %s", error)
+                await asyncio.sleep(_AGAIN_S)
+                continue
             tasks.create_task(_answer(node, caller)).add_done_callback(lambda _: room.release())
 
 
@@ -76,7 +87,7 @@ async def _answer(node: GuestCalls, caller: socket.socket) -> None:
             asked = (await loop.sock_recv(caller, ASK_BYTES)).decode("ascii", "replace").strip()
             try:
                 facts, memory_fd = (await node.live(asked)).view()
-            except DesktopSandboxError:
+            except (DesktopSandboxError, sqlite3.Error):
                 await loop.sock_sendall(caller, b"{}")
                 return
             # the first byte brings the descriptor; the rest may be too much for one go

@@ -8,6 +8,8 @@ import pwd
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from guest_image.agent.journal import log
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,7 +72,10 @@ class UserCgroups:
             self._soon = None
         before, self._before = self._before, None
         if before is not None:
-            before()
+            try:
+                before()
+            except Exception as error:  # whatever it is, the programs must run
+                log(f"x before the thaw: {type(error).__name__}: {error}")
         for path in self.directories():
             with suppress(OSError):
                 _write(f"{path}/cgroup.freeze", b"0")

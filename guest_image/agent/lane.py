@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Lane(XWorker):
         self._running: tuple[int, Batch] | None = None
         self._last = 0.0
         self._watching = False
+        self._closing = False
+        self._mine = threading.local()
         self._loop: asyncio.AbstractEventLoop
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,6 +73,7 @@ class Lane(XWorker):
 
     def close(self) -> None:
         """As XWorker's; the port is closed, too."""
+        self._closing = True
         super().close()
         self._ring()
 
@@ -86,13 +90,14 @@ class Lane(XWorker):
     def _work(self, turn: Turn) -> None:
         if self._agent.config.realtime:
             _go_first()
-        reactor = self._reactor
+        reactor = self._mine.reactor = self._reactor
+        self._mine.turn = turn
         if self._port is None:
             self._port = Port("input", self._agent.config, self._received, reactor)
         else:
             self._port.move(reactor)
         super()._work(turn)
-        if self._reactor is reactor:
+        if self._closing and self._reactor is reactor:
             self._port.close()
         reactor.close()
 
@@ -101,11 +106,13 @@ class Lane(XWorker):
             try:
                 return self._jobs.get_nowait()
             except queue.Empty:
-                self._reactor.run_once()
+                self._mine.reactor.run_once()
         return None
 
     def _received(self, port: Port, frame: Frame) -> None:
-        turn = self._turn
+        turn = self._mine.turn
+        if turn is not self._turn:
+            return  # this thread was left behind, and the port is another's
         try:
             if frame.kind is Kind.HELLO:
                 port.welcome(frame)
@@ -151,8 +158,7 @@ class Lane(XWorker):
     def _do(self, request: int, batch: Batch, actions: list[Any]) -> dict[str, Any]:
         from guest_image.agent.x.batch import run_batch
 
-        turn = self._turn
-        assert turn is not None
+        turn: Turn = self._mine.turn
         batch.progress({})
         self._last = time.monotonic()
         self._running = (request, batch)
@@ -180,6 +186,8 @@ class Lane(XWorker):
             self._give_up(*running)
         if running is None and now - self._last > _QUIET_S:
             self._watching = False
+            if self._running is not None:  # it began just now, and believed to be watched
+                self._watch_over()
         else:
             self._loop.call_later(min(_WATCH_S, self._agent.config.x_timeout_s), self._look)
 

@@ -119,11 +119,14 @@ class Port:
         self._edges.close()
 
     def move(self, loop: Reactor) -> None:
-        """Go on in another thread's loop, whose thread calls this; the old one's thread hangs and comes back never."""
+        """Go on in another thread's loop, whose thread calls this; the old one's thread hangs in `on_frame`."""
         for fd in (self._edges.fileno(), self._fd):
             self._loop.remove_reader(fd)
             self._loop.remove_writer(fd)
         self._loop = loop
+        for timer in (self._stall, self._timer):
+            if timer is not None:
+                timer.cancel()
         self._stall = self._timer = None
         loop.add_reader(self._edges.fileno(), self._edge)
         if self._connected:
@@ -184,14 +187,18 @@ class Port:
                 return
             if not self._connected:
                 self._connect()
+            loop = self._loop
             self._received(data)
-            if len(data) < 4096 or self._fd < 0:
+            if len(data) < 4096 or self._fd < 0 or self._loop is not loop:
                 return
 
     def _received(self, data: bytes) -> None:
-        self._last_read = self._loop.time()
+        loop = self._loop
+        self._last_read = loop.time()
         for frame in self._reader.feed(data):
             self._on_frame(self, frame)
+            if self._loop is not loop:
+                return  # moved meanwhile: the port is another thread's
         if self._reader.buffered_bytes and self._stall is None:
             self._stall = self._loop.call_later(self._config.stall_s, self._check_stall)
 

@@ -59,6 +59,7 @@ class Pointer:
         """Move if told where, then press."""
         self._go(action.x, action.y)
         self._mouse.press(self._buttons[action.button])
+        self._released &= ~_MASKS.get(action.button, 0)  # down on purpose: nobody waits for it to go up
 
     def up(self, action: MouseUp) -> None:
         """Move if told where, then let go."""
@@ -86,6 +87,7 @@ class Pointer:
         button = self._buttons[action.button]
         self.move(*action.path[0])
         self._mouse.press(button)
+        self._released &= ~_MASKS.get(action.button, 0)
         try:
             seen(cancelled)
             start = time.monotonic()
