@@ -117,7 +117,7 @@ class Performer:
                 controller._display = connection.deferred
             self._typist = Typist(connection)
             self._keys = Keys(self._typist, keyboard, connection.display, connection.deferred)
-            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display)
+            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display.flush)
             self._typist.keyboard.release_leftovers()
         except (ConnectionClosedError, ImportError, OSError) as error:
             connection.close()
@@ -148,8 +148,6 @@ class Performer:
                 self._typist.let_pointer_events_be_read(cancelled)
 
     def _do(self, action: Action, cancelled: Cancelled, progress: Progress) -> dict[str, Any]:
-        if isinstance(action, Key | KeyDown | Hold | Type):
-            self._pointer.settle()
         match action:
             case Move():
                 self._pointer.move(action.x, action.y)
