@@ -4,6 +4,10 @@ SHELL := /bin/bash
 PYTHON ?=
 RUN := .venv/bin/
 TEMPLATES ?= minimal desktop
+# how many run side by side: most tests wait for one machine, which keeps one core busy
+TEST_WORKERS ?= 2
+# a test that fails is tried once more, and listed at the end as RERUN: on a shared machine a process may stand for a second
+TEST_RERUNS ?= 1
 
 .PHONY: help setup run image test check fix bench clean
 
@@ -12,10 +16,15 @@ help: ## list the targets
 
 setup: .venv/.ready ## install Debian packages and the Python environment (once)
 
-.venv/.ready: pyproject.toml guest_image/requirements.txt scripts/setup scripts/debian-packages
+NEEDS := pyproject.toml guest_image/requirements.txt viewer/package-lock.json scripts/setup scripts/debian-packages
+
+.venv/.ready: $(NEEDS)
 	@PYTHON="$(PYTHON)" scripts/setup
 
-run: setup ## set up, build the desktop template, serve, and say where
+.venv/.ready-run: $(NEEDS)
+	@PYTHON="$(PYTHON)" scripts/setup run
+
+run: .venv/.ready-run ## set up, build the desktop template, serve, and say where
 	@$(RUN)desktop-sandbox template build desktop
 	@exec $(RUN)desktop-sandbox serve
 
@@ -23,9 +32,9 @@ image: setup ## build all templates
 	@for name in $(TEMPLATES); do $(RUN)desktop-sandbox template build $$name || exit 1; done
 
 test: setup image ## run all tests, on real microVMs
-	@$(RUN)pytest $(PYTEST_ARGS)
+	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder --reruns $(TEST_RERUNS) $(PYTEST_ARGS)
 
-check: setup ## lint, types, architecture, generated files; edits nothing
+check: setup ## lint, types, architecture, generated files, JavaScript; edits nothing
 	@scripts/check
 
 fix: setup ## format, and make generated files anew
@@ -38,5 +47,5 @@ bench: setup image ## measure, side by side with the usual ways
 	@$(RUN)desktop-sandbox bench $(BENCH_ARGS)
 
 clean: ## remove the Python environment and caches (images and templates stay: desktop-sandbox template rm)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis test-artifacts
+	@rm -rf .venv viewer/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis test-artifacts
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

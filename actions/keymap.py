@@ -30,6 +30,8 @@ class Keymap:
 
     strokes: Mapping[int, Stroke]
     modifiers: Sequence[Sequence[int]] = field(default_factory=lambda: [()] * 8)
+    shifted: Mapping[int, int] = field(default_factory=dict)
+    """What each key means while Shift is held, by keycode."""
 
     @property
     def lock_keys(self) -> Sequence[int]:
@@ -54,11 +56,14 @@ def read_keymap(rows: Rows, spare: Sequence[int], modifiers: Sequence[Sequence[i
     """
     left_out = set(spare)
     strokes: dict[int, Stroke] = {}
+    shifted: dict[int, int] = {}
     for shift in (False, True):
         for keycode in sorted(rows):
             if keycode in left_out:
                 continue
             keysym = _columns(rows[keycode], group)[shift]
+            if shift:
+                shifted[keycode] = keysym
             char = keysym_character(keysym)
             if keysym == NO_SYMBOL or (char is not None and group > 1):
                 continue
@@ -67,7 +72,7 @@ def read_keymap(rows: Rows, spare: Sequence[int], modifiers: Sequence[Sequence[i
             if char is not None:
                 strokes.setdefault(character_keysym(char), stroke)
     kept = [[keycode for keycode in row if keycode] for row in modifiers]
-    return Keymap(strokes, kept)
+    return Keymap(strokes, kept, shifted)
 
 
 def _columns(row: Sequence[int], group: int) -> tuple[int, int]:

@@ -127,9 +127,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyDown:
-    """Press a key and keep it down."""
+    """Press a key and keep it down. `exact`: a character stays what it is while Shift is held."""
 
     key: KeyName
+    exact: Annotated[bool, Flag()] | None = None
     type: Literal["key_down"] = "key_down"
 
 

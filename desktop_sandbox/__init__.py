@@ -18,15 +18,19 @@ if TYPE_CHECKING:
         CommandFailedError,
         ConfigurationError,
         ConflictError,
+        ControlHeldError,
         DeadlineError,
         DesktopSandboxError,
         GuestError,
         InvalidActionError,
         InvalidRequestError,
         MachineError,
+        NotAllowedError,
         NotFoundError,
         ServerError,
         SnapshotMismatchError,
+        StreamerError,
+        UntrustedError,
     )
     from desktop_sandbox.sdk._async.host import AsyncHost
     from desktop_sandbox.sdk._async.sandbox import AsyncSandbox
@@ -43,6 +47,7 @@ __all__ = [
     "CommandFailedError",
     "ConfigurationError",
     "ConflictError",
+    "ControlHeldError",
     "DeadlineError",
     "DesktopSandboxError",
     "GuestError",
@@ -50,10 +55,13 @@ __all__ = [
     "InvalidActionError",
     "InvalidRequestError",
     "MachineError",
+    "NotAllowedError",
     "NotFoundError",
     "Sandbox",
     "ServerError",
     "SnapshotMismatchError",
+    "StreamerError",
+    "UntrustedError",
     "__version__",
 ]
 

@@ -7,8 +7,14 @@ nothing.
     HOME/api-key
     DESKTOP_SANDBOX_BIND            host:port the server listens on; default 127.0.0.1:8700
     DESKTOP_SANDBOX_MAX_SANDBOXES   how many sandboxes at once at most; default 256
+    DESKTOP_SANDBOX_TRANSLATION_MIB  room for a machine's translated code under emulation; default 256
+    DESKTOP_SANDBOX_FREEZE_AFTER    seconds without use after which an idle desktop stands still in memory; 0: never;
+                                    default 10
+    DESKTOP_SANDBOX_WARM_POOL       at most so many desktops stand ready for creates to come; default 0, none
     DESKTOP_SANDBOX_MAX_BODY_BYTES  largest JSON body; default 4 MiB
     DESKTOP_SANDBOX_MAX_UPLOAD_BYTES  largest file in one upload; default 64 GiB
+
+Those of the live view are in `stream_settings`.
 
 **Invariant.** The key file is only ever sent to a loopback address: a remote URL needs its key said
 explicitly.
@@ -20,12 +26,13 @@ import contextlib
 import ipaddress
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from desktop_sandbox.errors import ConfigurationError
+from desktop_sandbox.stream_settings import StreamSettings, stream_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +40,11 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8700
 MIN_KEY_LENGTH = 16
+SCREEN_DOOR = "screens.sock"
+# Room for translated code, touched only as it is used. When it is full, all of it is thrown away and made again:
+# with 128 an app's start took half as long again as with 256 (15 and 10.5 s), with 64 four times as long, with 512
+# hardly less.
+TRANSLATION_MIB = 256
 
 
 @dataclass(frozen=True)
@@ -44,10 +56,14 @@ class ServerConfig:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     max_sandboxes: int = 256
+    translation_mib: int = TRANSLATION_MIB
+    freeze_after_s: float = 10.0
+    warm_pool: int = 0
     max_body_bytes: int = 4 << 20
     max_upload_bytes: int = 64 << 30
     idempotency_hours: float = 24.0
     shutdown_seconds: float = 10.0
+    stream: StreamSettings = field(default_factory=StreamSettings)
 
     @property
     def key_path(self) -> Path:
@@ -65,12 +81,24 @@ class ServerConfig:
         return self.home / "api.db"
 
     @property
+    def stream_database(self) -> Path:
+        """SQLite file of the viewers' tokens."""
+        return self.home / "stream.db"
+
+    @property
+    def stream_secret(self) -> Path:
+        """The secret that signs viewers' tokens."""
+        return self.home / "stream-secret"
+
+    @property
+    def streamer_log(self) -> Path:
+        """What the media process says."""
+        return self.home / "streamer.log"
+
+    @property
     def screen_door(self) -> Path:
         """Unix socket where programs of the same user get to read screens."""
         return self.home / SCREEN_DOOR
-
-
-SCREEN_DOOR = "screens.sock"
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,11 @@ def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def server_config(
-    environ: Mapping[str, str] = os.environ, *, home: Path | None = None, bind: str | None = None
+    environ: Mapping[str, str] = os.environ,
+    *,
+    home: Path | None = None,
+    bind: str | None = None,
+    stream: StreamSettings | None = None,
 ) -> ServerConfig:
     """Read and check the server's settings.
 
@@ -129,8 +161,12 @@ def server_config(
         host=host,
         port=port,
         max_sandboxes=_number(environ, "DESKTOP_SANDBOX_MAX_SANDBOXES", 256, 1, 100_000),
+        translation_mib=_number(environ, "DESKTOP_SANDBOX_TRANSLATION_MIB", TRANSLATION_MIB, 32, 2048),
+        freeze_after_s=float(_number(environ, "DESKTOP_SANDBOX_FREEZE_AFTER", 10, 0, 1_000_000)),
+        warm_pool=_number(environ, "DESKTOP_SANDBOX_WARM_POOL", 0, 0, 256),
         max_body_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_BODY_BYTES", 4 << 20, 1 << 10, 1 << 30),
         max_upload_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_UPLOAD_BYTES", 64 << 30, 1 << 10, 1 << 50),
+        stream=stream or stream_settings(environ),
     )
 
 

@@ -14,6 +14,7 @@ from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.microvm.accelerator import find_accelerator
 from desktop_sandbox.microvm.host import find_qemu
 from desktop_sandbox.microvm.jail import find_jail
+from desktop_sandbox.stream.wall import find_wall
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def _look(home: Path) -> Iterator[Finding]:
     else:
         yield Finding("kvm", None, f"not used, machines are emulated (TCG): {accelerator.why}", accelerator.hint)
     yield _wall(kvm=accelerator.kind == "kvm")
+    yield _media_wall()
     yield _memory_rights()
     yield _cgroups()
     for tool, package in (("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("mke2fs", "e2fsprogs")):
@@ -65,6 +67,21 @@ def _wall(*, kvm: bool) -> Finding:
     return Finding(
         "wall", None, "machines share this user's uid, in user namespaces of their own", "run as root for a uid each"
     )
+
+
+def _media_wall() -> Finding:
+    try:
+        wall = find_wall(0)
+    except ConfigurationError as error:
+        return Finding("streamer", False, error.message, error.hint)
+    if wall.jail is None:
+        return Finding(
+            "streamer",
+            None,
+            f"the media process, which strangers send packets to, runs as this user: {wall.why}",
+            "allow user namespaces and install bubblewrap, or run as root",
+        )
+    return Finding("streamer", True if wall.jail.privileged else None, f"the media process gets {wall.why}")
 
 
 def _memory_rights() -> Finding:

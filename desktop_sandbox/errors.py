@@ -2,11 +2,14 @@
 
 DesktopSandboxError                what happened, and a hint what to do next
 ├── ConfigurationError             a setting, file or missing program on this host
-├── AuthenticationError            no key, or a wrong one
+├── AuthenticationError            no key or token, or one that is not good
+│   └── NotAllowedError            the token is good, but not for this
 ├── InvalidRequestError            the caller's request cannot be carried out as it is
+│   ├── UntrustedError             … an imported file is signed by a key that nobody trusts
 │   └── InvalidActionError         … an action: unknown key, coordinate outside the screen, …
 ├── NotFoundError                  no such sandbox, template, snapshot, file or window
 ├── ConflictError                  the thing is in a state that does not allow it
+│   └── ControlHeldError           a person drives the desktop
 ├── CapacityError                  this host has no room: memory, disk or count
 ├── ActionFailedError              the desktop refused or did not finish an action
 ├── CommandFailedError             a command in the desktop ended with another code than 0
@@ -16,6 +19,7 @@ DesktopSandboxError                what happened, and a hint what to do next
 ├── GuestError                     the guest agent answered with an error
 ├── ChannelError                   the connection to the guest agent is broken or speaks nonsense
 └── ServerError                    the server cannot be reached, or failed inside
+    └── StreamerError              the media process is not there, or could not do what it was asked
 """
 
 from __future__ import annotations
@@ -52,6 +56,13 @@ class AuthenticationError(DesktopSandboxError):
     status = 401
 
 
+class NotAllowedError(AuthenticationError):
+    """The token is good, but not for this."""
+
+    slug = "not-allowed"
+    status = 403
+
+
 class InvalidRequestError(DesktopSandboxError):
     """The request cannot be carried out as it is."""
 
@@ -63,6 +74,12 @@ class InvalidActionError(InvalidRequestError):
     """An action names something that is not there: a key, a button, a place outside the screen."""
 
     slug = "invalid-action"
+
+
+class UntrustedError(InvalidRequestError):
+    """An imported file is signed by a key that nobody trusts here."""
+
+    slug = "untrusted"
 
 
 class NotFoundError(DesktopSandboxError):
@@ -77,6 +94,12 @@ class ConflictError(DesktopSandboxError):
 
     slug = "conflict"
     status = 409
+
+
+class ControlHeldError(ConflictError):
+    """A person drives the desktop, and the agent's action was refused."""
+
+    slug = "control-held"
 
 
 class CapacityError(DesktopSandboxError):
@@ -138,3 +161,10 @@ class ServerError(DesktopSandboxError):
     """The server cannot be reached, or failed inside."""
 
     slug = "server"
+
+
+class StreamerError(ServerError):
+    """The media process is not there, or could not do what it was asked."""
+
+    slug = "streamer"
+    status = 503

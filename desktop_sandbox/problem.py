@@ -101,7 +101,7 @@ def plain(value: object, depth: int = 0) -> Any:
 
 _BY_STATUS: dict[int, type[errors.DesktopSandboxError]] = {
     401: errors.AuthenticationError,
-    403: errors.AuthenticationError,
+    403: errors.NotAllowedError,
     404: errors.NotFoundError,
     409: errors.ConflictError,
     503: errors.CapacityError,

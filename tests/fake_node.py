@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from actions import model
@@ -19,12 +22,16 @@ from desktop_sandbox.node.interface import (
     CommandOutput,
     CommandSpec,
     FileInfo,
+    Heard,
+    NodeNews,
     SandboxInfo,
     SandboxPage,
     SandboxSpec,
     SandboxState,
     Screenshot,
     ScreenshotSpec,
+    ScreenSource,
+    SnapshotInfo,
     TemplateInfo,
 )
 
@@ -41,6 +48,10 @@ class FakeSandbox:
     batches: dict[str, BatchResult] = dataclasses.field(default_factory=dict)
     launched: list[tuple[Any, str | None]] = dataclasses.field(default_factory=list)
     pointer: tuple[int, int] = (0, 0)
+    pressed: list[Action] = dataclasses.field(default_factory=list)
+    clipboard: str = ""
+    clipboard_serial: int = 0
+    notes: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
 
 
 class FakeNode:
@@ -57,6 +68,15 @@ class FakeNode:
         self.built: list[tuple[str, bool]] = []
         self.templates_ready = {"desktop": "ready", "minimal": "missing"}
         self._numbers = itertools.count(1)
+        self.listeners: list[Heard] = []
+        self.sources: list[bool] = []
+        self.home = Path(tempfile.mkdtemp(prefix="fake-node-"))
+        self._copied = asyncio.Event()
+        self.trusting: dict[str, str] = {}
+        self.watched_now: frozenset[str] = frozenset()
+        self.replaced = 0
+        """How often a screen is asked for whose machine is replaced just then."""
+        self.saved: dict[str, SnapshotInfo] = {}
 
     async def _enter(self, name: str) -> None:
         self.calls.append(name)
@@ -65,12 +85,17 @@ class FakeNode:
         if name in self.fail:
             raise self.fail[name]
 
+    def watched(self, sandbox_ids: Collection[str]) -> None:
+        self.watched_now = frozenset(sandbox_ids)
+
     def _sandbox(self, sandbox_id: str, *, running: bool = False) -> FakeSandbox:
         found = self.sandboxes.get(sandbox_id)
         if found is None:
             raise errors.NotFoundError(f"there is no sandbox {sandbox_id}", hint="list them")
         if running and found.info.state is not SandboxState.RUNNING:
-            raise errors.ConflictError(f"the sandbox {sandbox_id} is {found.info.state}", hint="make a new one")
+            raise errors.ConflictError(
+                f"the sandbox {sandbox_id} is {found.info.state}", hint="make a new one", state=str(found.info.state)
+            )
         return found
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -90,7 +115,13 @@ class FakeNode:
             expires_at=None if spec.timeout_s is None else now + spec.timeout_s,
             metadata=dict(spec.metadata),
             resolution=spec.resolution or (1280, 800),
+            snapshot=spec.snapshot,
+            on_timeout=spec.on_timeout,
+            auto_resume=spec.auto_resume,
+            freeze_after_s=spec.freeze_after_s,
         )
+        if spec.snapshot is not None:
+            self._snapshot(spec.snapshot)
         self.sandboxes[info.id] = FakeSandbox(info)
         if key is not None:
             self.keys[key] = info.id
@@ -134,6 +165,129 @@ class FakeNode:
         await self._enter("kill")
         self._sandbox(sandbox_id)
         self._replace(sandbox_id, state=SandboxState.DEAD, reason="killed")
+
+    def _snapshot(self, snapshot_id: str) -> SnapshotInfo:
+        if snapshot_id not in self.saved:
+            raise errors.NotFoundError(f"there is no snapshot {snapshot_id}", hint="list them")
+        return self.saved[snapshot_id]
+
+    async def checkpoint(
+        self,
+        sandbox_id: str,
+        *,
+        name: str | None = None,
+        description: str = "",
+        tags: Sequence[str] = (),
+        kind: str = "checkpoint",
+    ) -> SnapshotInfo:
+        await self._enter("checkpoint")
+        info = self._sandbox(sandbox_id, running=True).info
+        saved = SnapshotInfo(
+            id=f"ss-{next(self._numbers):016x}",
+            name=name,
+            sandbox=sandbox_id,
+            parent=info.snapshot,
+            template=info.template,
+            kind=kind,
+            created_at=time.time(),
+            size_bytes=1 << 20,
+            resolution=info.resolution,
+            quiesced=True,
+            stopped_ms=12.5,
+            description=description,
+            tags=tuple(tags),
+        )
+        self.saved[saved.id] = saved
+        self._replace(sandbox_id, snapshot=saved.id)
+        return saved
+
+    async def fork(
+        self,
+        sandbox_id: str,
+        count: int,
+        *,
+        timeout_s: float | None = 300.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[SandboxInfo]:
+        parent = self._sandbox(sandbox_id, running=True).info
+        saved = await self.checkpoint(sandbox_id, kind="fork")
+        given = parent.metadata if metadata is None else metadata
+        spec = SandboxSpec(template=parent.template, timeout_s=timeout_s, metadata=given, snapshot=saved.id)
+        return [await self.create(spec) for _ in range(count)]
+
+    async def rollback(self, sandbox_id: str, snapshot_id: str) -> SandboxInfo:
+        await self._enter("rollback")
+        self._sandbox(sandbox_id)
+        return self._replace(sandbox_id, snapshot=self._snapshot(snapshot_id).id, state=SandboxState.RUNNING)
+
+    async def pause(self, sandbox_id: str) -> SandboxInfo:
+        await self._enter("pause")
+        if self._sandbox(sandbox_id).info.state is SandboxState.PAUSED:
+            return self._sandbox(sandbox_id).info
+        await self.checkpoint(sandbox_id, kind="pause")
+        return self._replace(sandbox_id, state=SandboxState.PAUSED)
+
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
+        await self._enter("resume")
+        info = self._sandbox(sandbox_id).info
+        if info.state not in (SandboxState.PAUSED, SandboxState.RUNNING):
+            raise errors.ConflictError(f"{sandbox_id} is {info.state}", hint="only what is paused can be resumed")
+        expires = info.expires_at if timeout_s is None else time.time() + timeout_s
+        return self._replace(sandbox_id, state=SandboxState.RUNNING, expires_at=expires)
+
+    async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
+        if sandbox_id is not None:
+            self._sandbox(sandbox_id)
+        return [info for info in self.saved.values() if sandbox_id in (None, info.sandbox)]
+
+    async def get_snapshot(self, snapshot_id: str) -> SnapshotInfo:
+        return self._snapshot(snapshot_id)
+
+    async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
+        content = b"DSSNAP1\n" + self._snapshot(snapshot_id).id.encode()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        return len(content), pieces()
+
+    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+        content = b"".join([piece async for piece in data])
+        if not content.startswith(b"DSSNAP1\n"):
+            raise errors.InvalidRequestError("this file is no exported snapshot")
+        if not self.trusting:
+            raise errors.UntrustedError("nobody trusts the signer", hint="trust add")
+        return self._snapshot(content[8:].decode())
+
+    async def signing_key(self) -> str:
+        return "ed25519:own"
+
+    async def trusted(self) -> Mapping[str, str]:
+        return dict(self.trusting)
+
+    async def trust(self, name: str, key: str) -> None:
+        self.trusting[name] = key
+
+    async def distrust(self, name: str) -> None:
+        if self.trusting.pop(name, None) is None:
+            raise errors.NotFoundError(f"no key is trusted as {name!r}", hint="trust ls")
+
+    async def thumbnail(self, snapshot_id: str, width: int = 320) -> Screenshot:
+        self._snapshot(snapshot_id)
+        return Screenshot(b"\xff\xd8" + snapshot_id.encode(), "image/jpeg", width, width * 5 // 8)
+
+    async def change_snapshot(self, snapshot_id: str, **changes: Any) -> SnapshotInfo:
+        given = {name: value for name, value in changes.items() if value is not None}
+        self.saved[snapshot_id] = dataclasses.replace(self._snapshot(snapshot_id), **given)
+        return self.saved[snapshot_id]
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        await self._enter("delete_snapshot")
+        self._snapshot(snapshot_id)
+        for box in self.sandboxes.values():
+            if box.info.snapshot == snapshot_id and box.info.state is SandboxState.PAUSED:
+                raise errors.ConflictError(f"{box.info.id} is paused at snapshot {snapshot_id}", hint="resume it")
+        del self.saved[snapshot_id]
 
     async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
         await self._enter("set_timeout")
@@ -359,3 +513,64 @@ class FakeNode:
     async def usage(self) -> dict[str, Any]:
         await self._enter("usage")
         return {"sandboxes": len(self.sandboxes), "max_sandboxes": self.capacity, "memory_bytes": 1 << 30}
+
+    # --- what the live view asks
+
+    def listen(self, heard: Heard) -> None:
+        self.listeners.append(heard)
+
+    def tell(self, sandbox_id: str, news: NodeNews, reason: str = "") -> None:
+        for heard in self.listeners:
+            heard(sandbox_id, news, reason)
+
+    async def screen_source(self, sandbox_id: str, *, fresh: bool = False) -> ScreenSource:
+        await self._enter("screen_source")
+        if self.replaced:
+            self.replaced -= 1
+            raise errors.ConflictError(f"{sandbox_id} was ended or replaced meanwhile", hint="look at it")
+        width, height = self._sandbox(sandbox_id, running=True).info.resolution
+        self.sources.append(fresh)
+        return ScreenSource({"kind": "xwd", "width": width, "height": height}, os.open("/dev/null", os.O_RDONLY))
+
+    async def press(self, sandbox_id: str, actions: Sequence[Action]) -> Mapping[str, Any] | None:
+        await self._enter("press")
+        self._sandbox(sandbox_id, running=True).pressed.extend(actions)
+        return None
+
+    async def get_clipboard(self, sandbox_id: str, *, resume: bool = True) -> str:
+        await self._enter("get_clipboard")
+        return self._sandbox(sandbox_id, running=True).clipboard
+
+    async def set_clipboard(self, sandbox_id: str, text: str) -> None:
+        await self._enter("set_clipboard")
+        self.copy(sandbox_id, text)
+
+    def copy(self, sandbox_id: str, text: str) -> None:
+        """As if a program in the desktop copied it."""
+        box = self._sandbox(sandbox_id, running=True)
+        box.clipboard = text
+        box.clipboard_serial += 1
+        self._copied.set()
+        self._copied = asyncio.Event()
+
+    async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:
+        await self._enter("clipboard_change")
+        box = self._sandbox(sandbox_id, running=True)
+        if box.clipboard_serial == after:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._copied.wait()
+            except TimeoutError:
+                pass
+        return box.clipboard_serial
+
+    async def note(self, sandbox_id: str, kind: str, data: Mapping[str, Any]) -> None:
+        await self._enter("note")
+        self._sandbox(sandbox_id).notes.append((kind, dict(data)))
+
+    async def folder(self, sandbox_id: str) -> Path:
+        await self._enter("folder")
+        self._sandbox(sandbox_id)
+        folder = self.home / sandbox_id
+        folder.mkdir(exist_ok=True)
+        return folder

@@ -15,6 +15,7 @@ import uvloop
 from desktop_sandbox.api.app import create_app
 from desktop_sandbox.api.server import Server, address_of, listen
 from desktop_sandbox.config import ServerConfig
+from desktop_sandbox.stream.launch import Launch
 from tests.fake_node import FakeNode
 
 KEY = "dsk_test_0123456789abcdef"
@@ -37,10 +38,10 @@ class Live:
 
 
 @contextmanager
-def serving(home: Path, node: FakeNode | None = None, **settings: Any) -> Iterator[Live]:
+def serving(home: Path, node: FakeNode | None = None, launch: Launch | None = None, **settings: Any) -> Iterator[Live]:
     node = node or FakeNode()
     config = ServerConfig(home=home, api_key=KEY, port=0, shutdown_seconds=2.0, **settings)
-    app = create_app(node, config)
+    app = create_app(node, config, launch)
     server = Server(app, config)
     bound = listen(config)
     url = address_of(bound)

@@ -13,7 +13,7 @@ ROOMS = ("actions", "guest_image", "streamer", "desktop_sandbox")
 MAY_KNOW = {
     "actions": set(),
     "guest_image": {"actions"},
-    "streamer": {"actions"},
+    "streamer": {"actions", "desktop_sandbox"},
     "desktop_sandbox": {"actions", "guest_image", "streamer"},
 }
 DOORS = {
@@ -23,9 +23,12 @@ DOORS = {
         "guest_image.agent.protocol",
         "guest_image.agent.state_page",
     },
+    "streamer": {"streamer.control"},
+    # one reader of frames for screenshots and stream; it knows nothing of the control plane but the errors
+    "desktop_sandbox": {"desktop_sandbox.screen", "desktop_sandbox.errors"},
 }
 # inside the control plane, lower may not know higher
-LAYERS = ["errors", "config", "microvm", "snapshots", "screen", "node", "api", "cli"]
+LAYERS = ["errors", "config", "microvm", "snapshots", "screen", "node", "stream", "api", "cli"]
 IN_GUEST = ("actions", "guest_image/agent", "guest_image/session")
 HOST_ONLY = {"actions/validate.py", "actions/generate_keysyms.py"}
 GUEST_LIBRARIES = {"Xlib", "pynput", "xvfbwrapper"}
@@ -60,6 +63,17 @@ def test_a_room_knows_only_the_rooms_below_it(room: str) -> None:
                 assert other in MAY_KNOW[room], f"{path.relative_to(TOP)} imports {name}"
                 if other in DOORS:
                     assert is_door(name, DOORS[other]), f"{path.relative_to(TOP)} goes past the door: {name}"
+
+
+def test_the_frame_reader_brings_nothing_of_the_control_plane() -> None:
+    """The streamer parses strangers' packets: what it loads of the control plane is the reader and the errors."""
+    import subprocess
+    import sys
+
+    script = "import sys, streamer.service; print(*(n for n in sys.modules if n.startswith('desktop_sandbox.')))"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=TOP, capture_output=True, text=True, check=True)
+    known = ("desktop_sandbox.screen", "desktop_sandbox.errors", "desktop_sandbox.version")
+    assert [name for name in loaded.stdout.split() if not name.startswith(known)] == []
 
 
 def test_the_control_plane_is_layered() -> None:

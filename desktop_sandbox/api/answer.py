@@ -9,16 +9,19 @@ from starlette.responses import Response
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, body and media type. `kept` is what goes to the disk where the full body is too big to keep."""
+    """Status, body, media type and further headers. `kept` goes to the disk where the full body is too big to keep."""
 
     status: int
     body: bytes
     media_type: str = "application/json"
     kept: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     def response(self, *, replayed: bool = False) -> Response:
         """The HTTP response; a replayed one says so in a header."""
-        headers = {"Idempotency-Replayed": "true"} if replayed else {}
+        headers = dict(self.headers)
+        if replayed:
+            headers["Idempotency-Replayed"] = "true"
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="desktop-sandbox"'
         if self.status == 503:

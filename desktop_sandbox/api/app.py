@@ -8,35 +8,67 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from desktop_sandbox.api import commands, desktop, files, openapi, problems, sandboxes, templates
+from desktop_sandbox.api import (
+    carrying,
+    commands,
+    control,
+    desktop,
+    files,
+    openapi,
+    pages,
+    problems,
+    recordings,
+    sandboxes,
+    snapshots,
+    stream,
+    templates,
+    timeline,
+)
+from desktop_sandbox.api.access import Access
 from desktop_sandbox.api.builds import Builds
 from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
 from desktop_sandbox.api.metrics import Metrics
 from desktop_sandbox.api.services import Services
+from desktop_sandbox.errors import ConfigurationError
+from desktop_sandbox.stream.launch import Launch
+from desktop_sandbox.stream.supervisor import Supervisor
+from desktop_sandbox.stream.token_store import TokenStore
+from desktop_sandbox.stream.views import Views
 from desktop_sandbox.version import VERSION
 
 if TYPE_CHECKING:
+    import socket
+    import subprocess
     from collections.abc import AsyncIterator
 
     from desktop_sandbox.config import ServerConfig
     from desktop_sandbox.node.interface import Node
 
 
-def create_app(node: Node, config: ServerConfig) -> FastAPI:
-    """The app for one node; its lifespan opens and closes what the API itself keeps, but not the node."""
+def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -> FastAPI:
+    """The app for one node; its lifespan opens and closes what the API itself keeps, but not the node.
+
+    `launch` starts the media process; without it nobody can watch.
+    """
     counters = Metrics()
+    access = Access(config.api_key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             once = await Once.open(config.api_database, tasks, hours=config.idempotency_hours)
-            app.state.services = Services(node, config, once, counters, Builds(node, tasks))
+            tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
+            views = _views(node, config, tokens, tasks, launch)
+            builds = Builds(node, tasks)
+            app.state.services = Services(node, config, once, counters, builds, access, tokens, views, pages.Pages())
             try:
                 yield
             finally:
                 await once.drain(config.shutdown_seconds)
-                app.state.services.builds.cancel()
+                await views.aclose()
+                builds.cancel()
+        await tokens.close()
         await once.close()
 
     app = FastAPI(
@@ -47,15 +79,57 @@ def create_app(node: Node, config: ServerConfig) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (sandboxes.router, desktop.router, commands.router, files.router, templates.router):
-        app.include_router(router)
+    for room in (
+        sandboxes,
+        carrying,
+        snapshots,
+        timeline,
+        desktop,
+        commands,
+        files,
+        stream,
+        control,
+        recordings,
+        templates,
+        pages,
+    ):
+        app.include_router(room.router)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(
         Gate,
-        api_key=config.api_key,
+        access=access,
+        settings=config.stream,
         max_body_bytes=config.max_body_bytes,
         max_upload_bytes=config.max_upload_bytes,
         metrics=counters,
     )
     return app
+
+
+def _views(
+    node: Node, config: ServerConfig, tokens: TokenStore, tasks: asyncio.TaskGroup, launch: Launch | None
+) -> Views:
+    views = Views(node, tokens, tasks)
+    views.recorder.max_bytes = config.stream.max_recording_bytes
+    settings = {
+        "ice_servers": [dict(server) for server in config.stream.ice_servers],
+        "udp_ports": list(config.stream.udp_ports) if config.stream.udp_ports else None,
+        "public_address": config.stream.public_address,
+        "max_fps": config.stream.max_fps,
+    }
+    supervisor = Supervisor(
+        launch or _nobody,
+        settings,
+        event=views.event,
+        binary=views.binary,
+        lost=views.lost,
+        tasks=tasks,
+        fresh=views.again_all,
+    )
+    views.start(supervisor)
+    return views
+
+
+def _nobody(end: socket.socket) -> subprocess.Popen[bytes]:
+    raise ConfigurationError("this server was started without a media process", hint="start it with serve")

@@ -1,12 +1,16 @@
 """Routes: act on a desktop and look at it."""
 
 import base64
+import hashlib
+from collections.abc import Awaitable
 from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from actions.model import CursorPosition, Wait
+from actions.model import Screenshot as ScreenshotAction
 from actions.validate import ActionValueError, parse_actions
 from desktop_sandbox import errors
 from desktop_sandbox.api import models
@@ -19,6 +23,7 @@ from desktop_sandbox.problem import plain
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["desktop"])
 
 SETTLED_MS = 100
+_HARMLESS = (ScreenshotAction, CursorPosition, Wait)
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _PICTURES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -30,7 +35,8 @@ _PICTURES: dict[int | str, dict[str, Any]] = {
             "image/webp": _BINARY,
             "application/octet-stream": _BINARY,
         },
-    }
+    },
+    304: {"description": "The picture has the ETag that `If-None-Match` named: nothing changed."},
 }
 
 
@@ -52,9 +58,13 @@ async def act(request: Request, sandbox_id: str, body: models.RunActions) -> Res
     spec = _final_spec(body.screenshot)
     batch_id = request_key(request) or str(uuid4())
 
+    def acting() -> Awaitable[BatchResult]:
+        return the.node.act(sandbox_id, actions, batch_id=batch_id, screenshot=spec, timeout_s=body.timeout)
+
     async def work() -> Answer:
-        result = await the.node.act(sandbox_id, actions, batch_id=batch_id, screenshot=spec, timeout_s=body.timeout)
-        return _batch_answer(result)
+        if all(isinstance(action, _HARMLESS) for action in actions):
+            return _batch_answer(await acting())
+        return _batch_answer(await the.views.as_agent(sandbox_id, acting, body.wait_for_control))
 
     return await the.once.run(request, work)
 
@@ -73,7 +83,7 @@ async def screenshot(
     stable: Annotated[int | None, Query(ge=0, le=60_000, description="Nothing changed for so many ms.")] = None,
     deadline: Annotated[int, Query(ge=0, le=60_000, description="Longest wait for that, in ms.")] = 5000,
 ) -> Response:
-    """Take a screenshot."""
+    """Take a screenshot; its ETag tells whether anything changed since the one before."""
     x, y, width, height = (int(part) for part in region.split(",")) if region else (0, 0, 0, 0)
     spec = ScreenshotSpec(
         format=format,
@@ -85,13 +95,17 @@ async def screenshot(
         deadline_ms=deadline,
     )
     picture = await services(request).node.screenshot(sandbox_id, spec)
+    etag = f'"{hashlib.blake2b(picture.data, digest_size=12).hexdigest()}"'
     headers = {
+        "ETag": etag,
         "X-Screen-Width": str(picture.width),
         "X-Screen-Height": str(picture.height),
         "Cache-Control": "no-store",
     }
     if picture.stable is not None:
         headers["X-Screen-Stable"] = "true" if picture.stable else "false"
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)
 
 
@@ -108,7 +122,10 @@ async def launch(request: Request, sandbox_id: str, body: models.Launch) -> Resp
     the = services(request)
 
     async def work() -> Answer:
-        return answer_json({"pid": await the.node.launch(sandbox_id, body.app, body.uri)})
+        def launching() -> Awaitable[int]:
+            return the.node.launch(sandbox_id, body.app, body.uri)
+
+        return answer_json({"pid": await the.views.as_agent(sandbox_id, launching)})
 
     return await the.once.run(request, work, repeatable=False)
 
@@ -119,7 +136,7 @@ async def open_(request: Request, sandbox_id: str, body: models.Open) -> Respons
     the = services(request)
 
     async def work() -> Answer:
-        await the.node.open(sandbox_id, body.target)
+        await the.views.as_agent(sandbox_id, lambda: the.node.open(sandbox_id, body.target))
         return Answer(204, b"")
 
     return await the.once.run(request, work, repeatable=False)

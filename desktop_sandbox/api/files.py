@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
 from desktop_sandbox.api import models
+from desktop_sandbox.api.access import grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_digest, request_key
 from desktop_sandbox.api.services import answer_json, file_json, json_response, services
@@ -52,6 +53,8 @@ async def write(
 ) -> Response:
     """Write a file whole: it appears complete or not at all; folders on the way are made."""
     the = services(request)
+    if user != "user" and grant_of(request).token is not None:
+        raise errors.NotAllowedError("a viewer uploads as the desktop's user", hint="leave out user")
     key = request_key(request)
     hashed = hashlib.sha256()
 

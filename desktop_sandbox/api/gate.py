@@ -1,12 +1,11 @@
-"""What every request passes first, as plain ASGI: key, size limits while reading, content type, timing, last resort.
-
-Nothing here buffers a body. /healthz and /openapi.json need no key.
+"""What every request passes first, as plain ASGI: key or token, size limits while reading, content type, calls from
+pages elsewhere (CORS), timing, last resort. Nothing here buffers a body.
 """
 
 from __future__ import annotations
 
-import hmac
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,23 @@ from desktop_sandbox.api.problems import problem_response
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from desktop_sandbox.api.access import Access
     from desktop_sandbox.api.metrics import Metrics
+    from desktop_sandbox.stream_settings import StreamSettings
 
 log = logging.getLogger("desktop_sandbox.api")
 
-OPEN_PATHS = frozenset({"/healthz", "/openapi.json"})
 UPLOAD_SUFFIX = "/files"
+IMPORT_PATH = "/v1/snapshots/import"
+WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")
+SOCKET = re.compile(r"/v1/sandboxes/[^/]+/stream/ws")
+MAX_OFFER_BYTES = 256 << 10
+_CORS = {
+    b"access-control-allow-methods": b"GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    b"access-control-allow-headers": b"Authorization, X-API-Key, Content-Type, Idempotency-Key, If-None-Match",
+    b"access-control-max-age": b"600",
+}
+_EXPOSED = b"Location, ETag, Link, Accept-Post, X-Screen-Width, X-Screen-Height, Idempotency-Replayed"
 
 
 class BodyTooLargeError(errors.InvalidRequestError):
@@ -44,19 +54,31 @@ class Gate:
     """ASGI middleware around the whole app."""
 
     def __init__(
-        self, app: ASGIApp, *, api_key: str, max_body_bytes: int, max_upload_bytes: int, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        access: Access,
+        settings: StreamSettings,
+        max_body_bytes: int,
+        max_upload_bytes: int,
+        metrics: Metrics,
     ) -> None:
         self._app = app
-        self._key = api_key.encode()
+        self._access = access
+        self._settings = settings
         self._max_body = max_body_bytes
         self._max_upload = max_upload_bytes
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection's scope (ASGI)."""
+        if scope["type"] == "websocket" and not SOCKET.fullmatch(scope["path"]):
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        cors = self._cors(scope)
         started = time.perf_counter()
         status = 0
 
@@ -64,12 +86,16 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), *cors]}
             await send(message)
 
         path: str = scope["path"]
         try:
             refusal, limit = self._decide(scope, path)
-            if refusal is not None:
+            if cors and _is_preflight(scope):
+                await sending({"type": "http.response.start", "status": 204, "headers": list(_CORS.items())})
+                await sending({"type": "http.response.body", "body": b""})
+            elif refusal is not None:
                 response = problem_response(refusal, instance=path)
                 response.headers["Connection"] = "close"
                 await response(scope, receive, sending)
@@ -86,35 +112,44 @@ class Gate:
     def _decide(self, scope: Scope, path: str) -> tuple[errors.DesktopSandboxError | None, int]:
         """Why a request is refused (or None), and how long its body may be."""
         headers = Headers(scope=scope)
-        if path not in OPEN_PATHS and not self._authentic(headers):
-            given = "authorization" in headers or "x-api-key" in headers
-            error = errors.AuthenticationError(
-                "the API key is wrong" if given else "this server needs an API key",
-                hint="send Authorization: Bearer KEY; SDK and CLI find it in DESKTOP_SANDBOX_API_KEY,"
-                " or on the server's own host in DESKTOP_SANDBOX_HOME/api-key",
-            )
-            return error, 0
-        upload = scope["method"] == "PUT" and path.endswith(UPLOAD_SUFFIX)
-        limit = self._max_upload if upload else self._max_body
+        method: str = scope["method"]
+        if not self._access.is_open(method, path):
+            try:
+                scope.setdefault("state", {})["grant"] = self._access.grant(headers, method, path)
+            except errors.AuthenticationError as error:
+                return error, 0
+        upload = method == "PUT" and (path.endswith(UPLOAD_SUFFIX) or path == IMPORT_PATH)
+        offer = method == "POST" and WHEP.fullmatch(path) is not None
+        limit = self._max_upload if upload else MAX_OFFER_BYTES if offer else self._max_body
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > limit:
             return _too_large(limit), 0
         chunked = "transfer-encoding" in headers
-        if (chunked or length != "0") and not upload and scope["method"] not in ("GET", "HEAD"):
+        if (chunked or length != "0" or offer) and not upload and method not in ("GET", "HEAD", "PATCH"):
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
+            wanted = "application/sdp" if offer else "application/json"
+            if kind != wanted:
                 wrong = MediaTypeError(
-                    f"the body's content type is {kind or 'missing'}", hint="send Content-Type: application/json"
+                    f"the body's content type is {kind or 'missing'}", hint=f"send Content-Type: {wanted}"
                 )
                 return wrong, 0
         return None, limit
 
-    def _authentic(self, headers: Headers) -> bool:
-        given = headers.get("x-api-key")
-        if given is None:
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            given = token.strip() if scheme.lower() == "bearer" else ""
-        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key)
+    def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Headers for a page elsewhere that may call this server; none for any other."""
+        origin = Headers(scope=scope).get("origin")
+        if origin is None or not self._settings.allows_origin(origin):
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1", "replace")),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"Origin"),
+        ]
+
+
+def _is_preflight(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return scope["method"] == "OPTIONS" and "access-control-request-method" in headers
 
 
 def limited(receive: Receive, limit: int) -> Receive:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Self
 
 from desktop_sandbox import errors
@@ -21,6 +22,7 @@ MIGRATIONS = (
         status INTEGER, media_type TEXT, body BLOB) WITHOUT ROWID;
     CREATE INDEX keys_time ON keys(time);
     """,
+    "ALTER TABLE keys ADD COLUMN headers TEXT;",
 )
 
 
@@ -69,14 +71,22 @@ class KeyStore:
     async def save_all(self, answers: Sequence[tuple[str, bytes, Answer, float]]) -> None:
         """Keep answers with their keys, digests and times, in one transaction."""
         rows = [
-            (key, digest, now, answer.status, answer.media_type, answer.body if answer.kept is None else answer.kept)
+            (
+                key,
+                digest,
+                now,
+                answer.status,
+                answer.media_type,
+                answer.body if answer.kept is None else answer.kept,
+                json.dumps(answer.headers) if answer.headers else None,
+            )
             for key, digest, answer, now in answers
         ]
 
         def work(link: sqlite3.Connection) -> None:
             link.executemany(
-                "INSERT OR REPLACE INTO keys (key, digest, state, time, status, media_type, body)"
-                " VALUES (?, ?, 'done', ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO keys (key, digest, state, time, status, media_type, body, headers)"
+                " VALUES (?, ?, 'done', ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -106,7 +116,8 @@ class KeyStore:
                 "this is still running, or the server was ended while it ran: whether it was done is not known",
                 hint="look at the sandbox, then use a new Idempotency-Key if it has to be done again",
             )
-        return Answer(row["status"], row["body"], row["media_type"])
+        headers = tuple((name, value) for name, value in json.loads(row["headers"] or "[]"))
+        return Answer(row["status"], row["body"], row["media_type"], headers=headers)
 
 
 def check_same(key: str, kept: bytes, digest: bytes) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from desktop_sandbox.api.stream_metrics import StreamMetrics
 from desktop_sandbox.node.interface import SandboxState
 
 if TYPE_CHECKING:
     from desktop_sandbox.node.interface import Node
+    from desktop_sandbox.stream.views import Views
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
@@ -36,6 +38,10 @@ class Metrics:
             "desktop_sandbox_create_seconds", "Time to create a sandbox.", buckets=_CREATE, registry=self._registry
         )
         self._sandboxes = Gauge("desktop_sandbox_sandboxes", "Sandboxes by state.", ("state",), registry=self._registry)
+        self._frozen = Gauge(
+            "desktop_sandbox_frozen", "Running sandboxes that stand still in memory.", registry=self._registry
+        )
+        self._stream = StreamMetrics(self._registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the pattern, never the path."""
@@ -46,17 +52,21 @@ class Metrics:
         """Note how long one create took."""
         self._create.observe(seconds)
 
-    async def text(self, node: Node) -> bytes:
+    async def text(self, node: Node, views: Views) -> bytes:
         """The page in Prometheus's text format."""
+        await self._stream.look(views)
         counts = dict.fromkeys(SandboxState, 0)
+        frozen = 0
         cursor: str | None = None
         while True:
             page = await node.list(limit=1000, cursor=cursor)
             for sandbox in page.sandboxes:
                 counts[sandbox.state] += 1
+                frozen += sandbox.frozen
             cursor = page.cursor
             if cursor is None:
                 break
         for state, count in counts.items():
             self._sandboxes.labels(str(state)).set(count)
+        self._frozen.set(frozen)
         return generate_latest(self._registry)

@@ -8,6 +8,10 @@ ImageFormat = Literal["png", "jpeg", "webp", "raw"]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+SnapshotName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^ss-[0-9a-f]+$")]
+Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=32)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Description = Annotated[str, StringConstraints(max_length=4096)]
 TimeoutS = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
@@ -36,10 +40,29 @@ class CreateSandbox(Model):
         Annotated[str, StringConstraints(min_length=1, max_length=256)],
         Annotated[str, StringConstraints(max_length=4096)],
     ] = Field(default_factory=dict, max_length=64, examples=[{"task": "42"}])
+    snapshot: SnapshotName | None = Field(
+        default=None, description="Begin from this snapshot; its template is then the snapshot's."
+    )
+    on_timeout: Literal["kill", "pause"] = Field(
+        default="kill", description="pause: put it to disk when its time is over, instead of ending it."
+    )
+    auto_resume: bool = Field(
+        default=False, description="When it is paused, resume it when somebody acts on it or looks at it."
+    )
+    freeze_after: float | None = Field(
+        default=None,
+        ge=0,
+        le=31_536_000,
+        description="Seconds without use after which it stands still in memory, if it is idle; 0: never;"
+        " null: as the server does by itself.",
+    )
 
 
 class Sandbox(Model):
-    """One sandbox. Times are RFC 3339; `reason` says why it is dead."""
+    """One sandbox. Times are RFC 3339; `reason` says why it is dead; `snapshot` is its place in the tree.
+
+    `frozen`: it is running, but stands still in memory because it is idle; the next call wakes it.
+    """
 
     id: str
     template: str
@@ -49,6 +72,11 @@ class Sandbox(Model):
     metadata: dict[str, str]
     resolution: Resolution
     reason: str | None
+    snapshot: str | None
+    on_timeout: Literal["kill", "pause"]
+    auto_resume: bool
+    freeze_after: float | None
+    frozen: bool
 
 
 class SandboxList(Model):
@@ -62,6 +90,115 @@ class SetTimeout(Model):
     """A new time to live, counted from now."""
 
     timeout: TimeoutS | None = Field(description="Seconds from now; null: never.", examples=[600])
+
+
+class Checkpoint(Model):
+    """What people call a snapshot."""
+
+    name: Title | None = Field(default=None, examples=["before submit"])
+    description: Description = ""
+    tags: Tags = Field(default_factory=list)
+
+
+class Snapshot(Model):
+    """A saved sandbox. `kind`: checkpoint, fork (made for a fork) or pause (of a paused sandbox).
+
+    `quiesced`: programs stood still and the file system was written out when it was taken. `stopped_ms`: for how long
+    the sandbox stood still.
+    """
+
+    id: str
+    name: str | None
+    sandbox: str
+    parent: str | None
+    template: str
+    kind: Literal["checkpoint", "fork", "pause"]
+    created_at: str = Field(json_schema_extra={"format": "date-time"})
+    size_bytes: int
+    resolution: Resolution
+    quiesced: bool
+    stopped_ms: float
+    description: str
+    tags: list[str]
+
+
+class SnapshotList(Model):
+    """Snapshots, oldest first."""
+
+    snapshots: list[Snapshot]
+
+
+class ChangeSnapshot(Model):
+    """What is left out (or null) stays as it is."""
+
+    name: Title | None = None
+    description: Description | None = None
+    tags: Tags | None = None
+
+
+class Fork(Model):
+    """How many, and what they shall be."""
+
+    count: int = Field(default=1, ge=1, le=256, examples=[3])
+    timeout: TimeoutS | None = Field(default=300, description="Seconds until each is ended; null: never.")
+    metadata: dict[str, str] | None = Field(default=None, max_length=64, description="Default: the parent's.")
+
+
+class Forked(Model):
+    """The new sandboxes."""
+
+    sandboxes: list[Sandbox]
+
+
+class ForkFrom(Model):
+    """What a desktop from a snapshot shall be."""
+
+    timeout: TimeoutS = Field(default=3600, description="Seconds until it is ended; with a token an hour at most.")
+
+
+class ForkedFrom(Model):
+    """The new sandbox, and a page that shows it."""
+
+    sandbox: Sandbox
+    url: str
+
+
+class Timeline(Model):
+    """A desktop's snapshots and those that it descends from, oldest first; `at`: where it stands among them."""
+
+    at: str | None
+    snapshots: list[Snapshot]
+
+
+class TrustKey(Model):
+    """A host's public key."""
+
+    key: str = Field(max_length=200, examples=["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="])
+
+
+class TrustedKey(TrustKey):
+    """A key that is trusted."""
+
+    name: str
+
+
+class Trust(Model):
+    """Whose snapshots may be imported; `own` is this host's key, to be trusted elsewhere."""
+
+    own: str
+    keys: list[TrustedKey]
+
+
+class Rollback(Model):
+    """Where to."""
+
+    snapshot: SnapshotName = Field(examples=["ss-5f0c0ffee0ddba11"])
+
+
+class Resume(Model):
+    """For how long."""
+
+    timeout: TimeoutS | None = Field(default=None, description="Seconds from now; null: as long as it was made for.")
 
 
 class ScreenshotOptions(Model):
@@ -88,6 +225,9 @@ class RunActions(Model):
         default=False, description="true or options: return the screen at the end, once it has settled."
     )
     timeout: TimeoutS | None = Field(default=None, description="Seconds for the whole batch.")
+    wait_for_control: float = Field(
+        default=0, ge=0, le=3600, description="Seconds to wait while a person drives, before this is refused."
+    )
 
 
 class Picture(Model):
@@ -241,6 +381,104 @@ class BuildLine(Model):
     message: str | None = None
     template: str | None = None
     problem: dict[str, Any] | None = None
+
+
+class StreamInfo(Model):
+    """What a viewer must know before it connects; `rights` are those of the key or token that asks."""
+
+    name: str
+    template: str
+    state: str
+    rights: Literal["view", "control"]
+    takes_control: bool
+    width: int
+    height: int
+    ice_servers: list[dict[str, Any]]
+
+
+class MakeToken(Model):
+    """A token for one person."""
+
+    rights: Literal["view", "control"] = Field(default="control", description="view: watch only.")
+    ttl: float = Field(
+        default=3600, gt=0, le=2_592_000, allow_inf_nan=False, description="Seconds until it expires.", examples=[600]
+    )
+    name: str = Field(default="", max_length=64, description="What others are shown.", examples=["Ada"])
+    takes_control: bool = Field(
+        default=False,
+        description="The first key or click takes the control from an agent that does nothing at that moment;"
+        " otherwise its holder takes the control by a button.",
+    )
+
+
+class TokenFacts(Model):
+    """A token, without what makes it good."""
+
+    id: str
+    rights: Literal["view", "control"]
+    name: str
+    expires_at: str = Field(json_schema_extra={"format": "date-time"})
+
+
+class Token(TokenFacts):
+    """A new token; `url` is the page that shows the desktop with it."""
+
+    token: str
+    url: str
+
+
+class TokenList(Model):
+    """Tokens that are good now."""
+
+    tokens: list[TokenFacts]
+
+
+class Control(Model):
+    """Who drives. `name` of the viewer, since when, which viewer wants to, and how many watch."""
+
+    holder: Literal["agent", "viewer", "none"]
+    name: str | None
+    since: str | None = Field(json_schema_extra={"format": "date-time"})
+    wanted_by: str | None
+    viewers: int
+
+
+class AskControl(Model):
+    """What the agent's side does with the control."""
+
+    want: Literal["take", "give", "release"] = Field(examples=["take"])
+
+
+class Clipboard(Model):
+    """Text in the clipboard."""
+
+    text: str = Field(max_length=1_048_576, examples=["héllo"])
+
+
+class StartRecording(Model):
+    """How a recording is made."""
+
+    cursor: bool = Field(default=True, description="Draw the pointer into it.")
+
+
+class Recording(Model):
+    """A recording. `state`: recording, done, or broken (`reason` says why); what is in a broken one may still play."""
+
+    id: str
+    state: Literal["recording", "done", "broken"]
+    started_at: str = Field(json_schema_extra={"format": "date-time"})
+    ended_at: str | None
+    cursor: bool
+    frames: int | None
+    duration_ms: int | None
+    size_bytes: int
+    reason: str | None
+
+
+class RecordingList(Model):
+    """Recordings, newest first."""
+
+    recordings: list[Recording]
 
 
 class Health(Model):

@@ -10,7 +10,8 @@ from desktop_sandbox.api.models import Problem
 from desktop_sandbox.problem import MEDIA_TYPE
 
 _MEANINGS = {
-    401: "No API key, or a wrong one.",
+    401: "No API key or token, or one that is not good.",
+    403: "The token is good, but not for this.",
     404: "No such sandbox, template, file or address.",
     409: "The thing's state does not allow this.",
     413: "The body is larger than this server takes.",

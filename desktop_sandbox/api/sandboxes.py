@@ -1,6 +1,7 @@
 """Routes: create, list, look at, end sandboxes, and their time to live."""
 
 import time
+from collections.abc import Awaitable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -20,7 +21,7 @@ MAX_ATTEMPTS = 4
 
 @router.post("", operation_id="create_sandbox", status_code=201, response_model=models.Sandbox)
 async def create(request: Request, body: models.CreateSandbox) -> Response:
-    """Create a sandbox from a template."""
+    """Create a sandbox from a template, or from a snapshot."""
     the = services(request)
     size = body.resolution
     spec = SandboxSpec(
@@ -28,6 +29,10 @@ async def create(request: Request, body: models.CreateSandbox) -> Response:
         resolution=None if size is None else (size.width, size.height),
         timeout_s=body.timeout,
         metadata=body.metadata,
+        snapshot=body.snapshot,
+        on_timeout=body.on_timeout,
+        auto_resume=body.auto_resume,
+        freeze_after_s=body.freeze_after,
     )
 
     async def work() -> Answer:
@@ -98,7 +103,10 @@ async def set_resolution(request: Request, sandbox_id: str, body: models.Resolut
     the = services(request)
 
     async def work() -> Answer:
-        return answer_json(sandbox_json(await the.node.set_resolution(sandbox_id, body.width, body.height)))
+        def resizing() -> Awaitable[SandboxInfo]:
+            return the.node.set_resolution(sandbox_id, body.width, body.height)
+
+        return answer_json(sandbox_json(await the.views.as_agent(sandbox_id, resizing)))
 
     return await the.once.run(request, work)
 

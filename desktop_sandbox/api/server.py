@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from desktop_sandbox.config import ServerConfig
 
+MAX_MESSAGE_BYTES = 2 << 20
+"""Of one message from a viewer's WebSocket: text for the clipboard is the longest."""
+
 
 def listen(config: ServerConfig) -> socket.socket:
     """A listening socket at the configured address; ConfigurationError says who may be in the way."""
@@ -46,12 +49,13 @@ def listen(config: ServerConfig) -> socket.socket:
     return found
 
 
-def address_of(bound: socket.socket) -> str:
+def address_of(bound: socket.socket, *, tls: bool = False) -> str:
     """The URL of a listening socket; an address that means "all" is shown as loopback."""
     host, port = bound.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class Server(uvicorn.Server):
@@ -59,12 +63,19 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, config: ServerConfig) -> None:
         self._ready = asyncio.Event()
+        tls = config.stream.tls
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
                 http="httptools",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
+                ws_per_message_deflate=False,
+                ssl_certfile=None if tls is None else str(tls[0]),
+                ssl_keyfile=None if tls is None else str(tls[1]),
                 lifespan="on",
                 access_log=False,
                 log_config=None,

@@ -15,11 +15,15 @@ from desktop_sandbox.problem import plain
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from desktop_sandbox.api.access import Access
     from desktop_sandbox.api.builds import Builds
     from desktop_sandbox.api.keys import Once
     from desktop_sandbox.api.metrics import Metrics
+    from desktop_sandbox.api.pages import Pages
     from desktop_sandbox.config import ServerConfig
     from desktop_sandbox.node.interface import FileInfo, Node, SandboxInfo, TemplateInfo
+    from desktop_sandbox.stream.token_store import TokenStore
+    from desktop_sandbox.stream.views import Views
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Services:
     once: Once
     metrics: Metrics
     builds: Builds
+    access: Access
+    tokens: TokenStore
+    views: Views
+    pages: Pages
 
 
 def services(request: Request) -> Services:
@@ -67,6 +75,11 @@ def sandbox_json(info: SandboxInfo) -> dict[str, Any]:
         "metadata": dict(info.metadata),
         "resolution": {"width": info.resolution[0], "height": info.resolution[1]},
         "reason": info.reason,
+        "snapshot": info.snapshot,
+        "on_timeout": info.on_timeout,
+        "auto_resume": info.auto_resume,
+        "freeze_after": info.freeze_after_s,
+        "frozen": info.frozen,
     }
 
 

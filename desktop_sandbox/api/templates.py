@@ -75,4 +75,4 @@ async def health() -> Response:
 async def metrics(request: Request) -> Response:
     """Get metrics in Prometheus's text format."""
     the = services(request)
-    return Response(await the.metrics.text(the.node), media_type=MEDIA_TYPE)
+    return Response(await the.metrics.text(the.node, the.views), media_type=MEDIA_TYPE)

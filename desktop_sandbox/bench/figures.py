@@ -15,6 +15,11 @@ AT_MOST: dict[str, float] = {
     "action.click": 5.0,
     "action.move": 5.0,
     "memory.further": 120.0,
+    "checkpoint.stopped": 60.0,
+    "rollback": 300.0,
+    "resume": 500.0,
+    "fork.16.acted": 4000.0,
+    "pool.acted": 50.0,
 }
 
 

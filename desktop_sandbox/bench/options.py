@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "steps", "memory")
+GROUPS = ("create", "screenshot", "action", "steps", "memory", "snapshots", "pool")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,13 @@ class Counts:
     siblings: int = 8
     idle_s: float = 30.0
     settle_s: float = 25.0
+    saves: int = 10
+    forks: Sequence[int] = (1, 4, 16)
 
 
-QUICK = Counts(creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0)
+QUICK = Counts(
+    creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,)
+)
 
 
 @dataclass(frozen=True)

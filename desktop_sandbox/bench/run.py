@@ -12,10 +12,12 @@ from desktop_sandbox.bench.create import LIFETIME_S, CreateBench
 from desktop_sandbox.bench.desk import DeskBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
 from desktop_sandbox.bench.options import QUICK, Counts, Options
+from desktop_sandbox.bench.pool import POOL, measure_pool
 from desktop_sandbox.bench.progress import Bar
 from desktop_sandbox.bench.report import Results, print_results
 from desktop_sandbox.bench.server import Place, server
 from desktop_sandbox.bench.siblings import Siblings
+from desktop_sandbox.bench.snapshots import SnapshotBench
 from desktop_sandbox.bench.steps import measure_steps
 
 
@@ -30,6 +32,9 @@ def run(options: Options) -> int:
             load = os.getloadavg()[0]
             results = Results(options.template, started_at, options.counts == QUICK, host_facts(place), [load])
             _measure(options, place, bar, results)
+        if "pool" in options.groups and options.url is None:
+            with server(None, POOL) as place:
+                results.figures += measure_pool(place, options.template, options.counts, bar)
     results.load.append(os.getloadavg()[0])
     results.seconds = time.monotonic() - began
     print_results(results)
@@ -54,6 +59,8 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         results.stages = create.stages
     if {"screenshot", "action", "steps"} & set(options.groups):
         _measure_desk(options, place, bar, results)
+    if "snapshots" in options.groups:
+        results.figures += SnapshotBench(place, template, counts, bar).run()
     if {"steps", "memory"} & set(options.groups):
         with Siblings(place, template, counts, bar).alive() as siblings:
             if "memory" in options.groups:
@@ -93,4 +100,8 @@ def ticks_of(options: Options) -> int:
         ticks += 2
     if groups & {"steps", "memory"}:
         ticks += counts.siblings
+    if "snapshots" in groups:
+        ticks += counts.saves + len(counts.forks)
+    if "pool" in groups and options.url is None:
+        ticks += counts.creates
     return ticks + 2 * ("steps" in groups) + 4 * ("memory" in groups)

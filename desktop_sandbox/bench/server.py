@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Place:
 
 
 @contextlib.contextmanager
-def server(url: str | None) -> Iterator[Place]:
-    """The server at `url`, or one of our own that ends with the block, with all its desktops."""
+def server(url: str | None, settings: Mapping[str, str] | None = None) -> Iterator[Place]:
+    """The server at `url`, or one of our own (with `settings`) that ends with the block, with all its desktops."""
     if url is not None:
         found = client_config(url)
         yield Place(found.url, found.api_key)
@@ -47,7 +47,7 @@ def server(url: str | None) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="desktop-sandbox-bench-") as folder:
         home = Path(folder)
         _share_images(home, home_folder())
-        with _own_server(home) as place, _at_home(home):
+        with _own_server(home, settings or {}) as place, _at_home(home):
             yield place
 
 
@@ -76,7 +76,7 @@ def _at_home(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_server(home: Path) -> Iterator[Place]:
+def _own_server(home: Path, settings: Mapping[str, str]) -> Iterator[Place]:
     log = home / "server.log"
     kept_before = _keeper(home)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DESKTOP_SANDBOX_")}
@@ -84,7 +84,7 @@ def _own_server(home: Path) -> Iterator[Place]:
         # in a session of its own: Ctrl-C is for the benchmark, which then ends the server in order
         process = subprocess.Popen(
             [sys.executable, "-m", "desktop_sandbox.cli", "serve", "--bind", "127.0.0.1:0", "--kill-on-exit"],
-            env={**environ, "DESKTOP_SANDBOX_HOME": str(home)},
+            env={**environ, **settings, "DESKTOP_SANDBOX_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -4,6 +4,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from desktop_sandbox.cli.carrying_app import add_to, trust_app
+
 app = typer.Typer(
     name="desktop-sandbox",
     help="Linux desktops in microVMs for agents: create, act, look, throw away.",
@@ -14,6 +16,10 @@ app = typer.Typer(
 )
 template_app = typer.Typer(help="Build, list and remove templates.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(template_app, name="template")
+snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(snapshot_app, name="snapshot")
+add_to(snapshot_app)
+app.add_typer(trust_app, name="trust")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
@@ -40,11 +46,55 @@ def serve(
     bind: Annotated[Optional[str], typer.Option(metavar="HOST:PORT", help="Default: 127.0.0.1:8700.")] = None,  # noqa: UP045
     kill_on_exit: Annotated[bool, typer.Option(help="End all desktops when the server ends.")] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    base_url: Annotated[Optional[str], typer.Option(metavar="URL", help="What links to viewers begin with.")] = None,  # noqa: UP045
+    tls_cert: Annotated[Optional[str], typer.Option(metavar="FILE", help="Serve https with this PEM.")] = None,  # noqa: UP045
+    tls_key: Annotated[Optional[str], typer.Option(metavar="FILE", help="Its private key, PEM.")] = None,  # noqa: UP045
 ) -> None:
     """Start the server."""
     from desktop_sandbox.cli.serve import run
 
-    run(bind, kill_on_exit=kill_on_exit, log_level=log_level)
+    run(bind, kill_on_exit=kill_on_exit, log_level=log_level, base_url=base_url, tls_cert=tls_cert, tls_key=tls_key)
+
+
+@app.command()
+def mcp(
+    http: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="HOST:PORT", help="Serve streamable HTTP at /mcp, with the API key; default: stdio."),
+    ] = None,
+    sandbox: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="SANDBOX", help="The desktop that is meant where a tool names none."),
+    ] = None,
+) -> None:
+    """Serve MCP: desktops as tools for any agent that speaks it."""
+    from desktop_sandbox.mcp.serve import serve_http, serve_stdio
+
+    if http is None:
+        serve_stdio(sandbox)
+    else:
+        serve_http(http, sandbox)
+
+
+@app.command()
+def agent(
+    task: Annotated[str, typer.Argument(help="What the model is to do.")],
+    template: Annotated[str, typer.Option()] = "desktop",
+    sandbox: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="SANDBOX", help="Work on this desktop, and let it run on; default: a new one."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="The model is asked at most so often.")] = 100,
+    seconds: Annotated[float, typer.Option(min=1, help="It works at most so long.")] = 1800,
+    save: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Where what it did is kept; default: agent-DATE-TIME."),
+    ] = None,
+) -> None:
+    """Let a model work on a desktop; you watch, and take over when you like."""
+    from desktop_sandbox.cli.agent import run
+
+    raise typer.Exit(run(task, template, sandbox, steps=steps, seconds=seconds, save=save))
 
 
 @app.command()
@@ -61,12 +111,140 @@ def create(
     resolution: Annotated[Optional[str], typer.Option(metavar="WIDTHxHEIGHT")] = None,  # noqa: UP045
     timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: never.")] = 3600,
     metadata: Metadata = None,
+    snapshot: Annotated[Optional[str], typer.Option(help="Begin from this snapshot, not from a template.")] = None,  # noqa: UP045
+    on_timeout: Annotated[str, typer.Option(metavar="kill|pause", help="What becomes of it then.")] = "kill",
+    auto_resume: Annotated[bool, typer.Option(help="Paused, it comes back when somebody acts or looks.")] = False,
+    freeze_after: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Seconds without use until it stands still in memory; 0: never; default: the server's."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Create a desktop, building its template first if need be; prints its id."""
     from desktop_sandbox.cli.sandboxes import create as run
 
-    run(template, resolution, timeout, metadata or [], as_json=json)
+    run(
+        template,
+        resolution,
+        timeout,
+        metadata or [],
+        snapshot=snapshot,
+        on_timeout=on_timeout,
+        auto_resume=auto_resume,
+        freeze_after=freeze_after,
+        as_json=json,
+    )
+
+
+@app.command()
+def checkpoint(
+    sandbox: SandboxId,
+    name: Annotated[Optional[str], typer.Option("--name", "-n")] = None,  # noqa: UP045
+    description: Annotated[str, typer.Option("--description", "-d")] = "",
+    tag: Annotated[Optional[list[str]], typer.Option("--tag", "-t", help="Repeatable.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Save a desktop as it is; prints the snapshot's id."""
+    from desktop_sandbox.cli.snapshots import checkpoint as run
+
+    run(sandbox, name, description, tag or [], as_json=json)
+
+
+@app.command()
+def fork(
+    sandbox: SandboxId,
+    count: Annotated[int, typer.Argument(min=1, max=256)] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds until each ends by itself; 0: never.")] = 3600,
+    metadata: Metadata = None,
+    json: Json = False,
+) -> None:
+    """Make desktops that begin where this one is now; prints their ids."""
+    from desktop_sandbox.cli.snapshots import fork as run
+
+    run(sandbox, count, timeout, metadata, as_json=json)
+
+
+@app.command()
+def rollback(
+    sandbox: SandboxId,
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="The snapshot's id.")],
+    json: Json = False,
+) -> None:
+    """Bring a desktop back to a snapshot; what it did since is gone."""
+    from desktop_sandbox.cli.snapshots import rollback as run
+
+    run(sandbox, snapshot, as_json=json)
+
+
+@app.command()
+def pause(sandbox: SandboxId, json: Json = False) -> None:
+    """Put a desktop to disk, with no process left."""
+    from desktop_sandbox.cli.snapshots import pause as run
+
+    run(sandbox, as_json=json)
+
+
+@app.command()
+def resume(
+    sandbox: SandboxId,
+    timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: as long as it was made for.")] = 0,
+    json: Json = False,
+) -> None:
+    """Bring a paused desktop back."""
+    from desktop_sandbox.cli.snapshots import resume as run
+
+    run(sandbox, timeout, as_json=json)
+
+
+@snapshot_app.command(name="ls")
+def snapshot_ls(
+    sandbox: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="SANDBOX", help="Only its own, and its ancestors."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List snapshots as a tree."""
+    from desktop_sandbox.cli.snapshots import ls as run
+
+    run(sandbox, as_json=json)
+
+
+@snapshot_app.command(name="set")
+def snapshot_set(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    name: Annotated[Optional[str], typer.Option("--name", "-n")] = None,  # noqa: UP045
+    description: Annotated[Optional[str], typer.Option("--description", "-d")] = None,  # noqa: UP045
+    tag: Annotated[Optional[list[str]], typer.Option("--tag", "-t", help="Repeatable; all it has then.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Name, describe or tag a snapshot."""
+    from desktop_sandbox.cli.snapshots import change as run
+
+    run(snapshot, name, description, tag, as_json=json)
+
+
+@snapshot_app.command(name="thumbnail")
+def snapshot_thumbnail(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    output: Annotated[str, typer.Option("--output", "-o", help='A file, or "-" for stdout.')] = "",
+    width: Annotated[int, typer.Option(min=16, max=8192, help="At most so many pixels wide.")] = 320,
+) -> None:
+    """Save what a snapshot showed, as a JPEG."""
+    from desktop_sandbox.cli.snapshots import thumbnail as run
+
+    run(snapshot, output, width)
+
+
+@snapshot_app.command(name="rm")
+def snapshot_rm(
+    snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...")],
+    json: Json = False,
+) -> None:
+    """Remove snapshots from the server's disk."""
+    from desktop_sandbox.cli.snapshots import remove as run
+
+    run(snapshots, as_json=json)
 
 
 @app.command()
@@ -162,6 +340,56 @@ def open_(
     from desktop_sandbox.cli.desktop import open_ as run
 
     run(sandbox, target, as_json=json)
+
+
+@app.command()
+def view(
+    sandbox: SandboxId,
+    view_only: Annotated[bool, typer.Option("--view-only", help="Watch only, never drive.")] = False,
+    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="How long the link is good.")] = 3600,
+    name: Annotated[str, typer.Option(help="What others are shown of who opens it.")] = "",
+    open_: Annotated[bool, typer.Option("--open", help="Open it in this computer's browser.")] = False,
+    revoke: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TOKEN_ID", help="Instead: let that link be good for nothing."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a link to watch a desktop live in the browser, and to drive it."""
+    from desktop_sandbox.cli import people
+
+    if revoke is not None:
+        people.revoke(sandbox, revoke, as_json=json)
+    else:
+        people.view(sandbox, view_only=view_only, ttl=ttl, name=name, open_=open_, as_json=json)
+
+
+@app.command()
+def control(
+    sandbox: SandboxId,
+    want: Annotated[Optional[str], typer.Argument(help="take (back), give (to who asks) or release.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Show who drives a desktop, the agent or a person, or change it."""
+    from desktop_sandbox.cli.people import control as run
+
+    run(sandbox, want, as_json=json)
+
+
+@app.command()
+def record(
+    sandbox: SandboxId,
+    output: Annotated[Optional[str], typer.Argument(metavar="FILE", help="Default: SANDBOX.mp4.")] = None,  # noqa: UP045
+    seconds: Annotated[Optional[float], typer.Option(help="How long; default: until Ctrl-C.", min=0)] = None,  # noqa: UP045
+    start: Annotated[bool, typer.Option("--start", help="Only start.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what was started, and save it.")] = False,
+    cursor: Annotated[bool, typer.Option(help="Draw the pointer.")] = True,
+    json: Json = False,
+) -> None:
+    """Record a desktop to an MP4."""
+    from desktop_sandbox.cli.people import record as run
+
+    run(sandbox, output, seconds=seconds, start=start, stop=stop, cursor=cursor, as_json=json)
 
 
 @app.command()

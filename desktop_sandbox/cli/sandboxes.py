@@ -18,17 +18,41 @@ if TYPE_CHECKING:
 ALIVE = ("creating", "running", "paused", "killing")
 
 
-def create(template: str, resolution: str | None, timeout: float, metadata: Sequence[str], *, as_json: bool) -> None:
+def create(
+    template: str,
+    resolution: str | None,
+    timeout: float,
+    metadata: Sequence[str],
+    *,
+    snapshot: str | None,
+    on_timeout: str,
+    auto_resume: bool,
+    freeze_after: float | None,
+    as_json: bool,
+) -> None:
     """Create a sandbox, after building its template if that is not ready."""
     from desktop_sandbox.cli.host import show_progress
 
     wanted = None if resolution is None else parse_resolution(resolution)
     names = parse_metadata(metadata)
+    if on_timeout not in ("kill", "pause"):
+        raise typer.BadParameter(f"--on-timeout {on_timeout!r}: kill or pause")
     with Host.connect() as host:
+        if snapshot is not None:
+            template = host.get_snapshot(snapshot).template
         state = {info.name: info.state for info in host.templates()}.get(template)
-        if state in ("missing", "stale", "building"):
+        if snapshot is None and state in ("missing", "stale", "building"):
             show_progress(template, host.build_template(template))
-    desktop = Sandbox.create(template, resolution=wanted, timeout=timeout or None, metadata=names)
+    desktop = Sandbox.create(
+        template,
+        resolution=wanted,
+        timeout=timeout or None,
+        metadata=names,
+        snapshot=snapshot,
+        on_timeout=on_timeout,
+        auto_resume=auto_resume,
+        freeze_after=freeze_after,
+    )
     try:
         if as_json:
             print_json(desktop.get_info())
@@ -58,7 +82,7 @@ def ls(everything: bool, template: str | None, metadata: Sequence[str], *, as_js
         (
             info.sandbox_id,
             info.template,
-            info.state,
+            "frozen" if info.frozen else info.state,
             "×".join(map(str, info.resolution)),
             ago(info.created_at),
             ago(info.expires_at) if info.state in ALIVE else info.reason or "",
@@ -87,7 +111,8 @@ def info(sandbox_id: str, *, as_json: bool) -> None:
             ("state", found.state + (f": {found.reason}" if found.reason else "")),
             ("screen", "×".join(map(str, found.resolution))),
             ("created", f"{found.created_at:%Y-%m-%d %H:%M:%S} UTC, {ago(found.created_at)}"),
-            ("expires", ago(found.expires_at)),
+            ("expires", ago(found.expires_at) + (", paused then" if found.on_timeout == "pause" else "")),
+            ("snapshot", found.snapshot or "none"),
             *((f"metadata {name}", value) for name, value in found.metadata.items()),
         ]
     )

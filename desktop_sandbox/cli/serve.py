@@ -19,6 +19,9 @@ from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.interface import SandboxState
 from desktop_sandbox.node.local import LocalNode
 from desktop_sandbox.node.screen_door import screen_door
+from desktop_sandbox.stream.launch import launcher
+from desktop_sandbox.stream.wall import find_wall
+from desktop_sandbox.stream_settings import stream_settings
 
 if TYPE_CHECKING:
     from desktop_sandbox.config import ServerConfig
@@ -26,14 +29,22 @@ if TYPE_CHECKING:
 ALIVE = (SandboxState.CREATING, SandboxState.RUNNING, SandboxState.PAUSED)
 
 
-def run(bind: str | None, *, kill_on_exit: bool, log_level: str) -> None:
+def run(
+    bind: str | None,
+    *,
+    kill_on_exit: bool,
+    log_level: str,
+    base_url: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+) -> None:
     """Serve until SIGINT or SIGTERM."""
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
         raise typer.BadParameter(f"unknown log level {log_level!r}; choose debug, info, warning or error")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
-    config = server_config(bind=bind)
+    config = server_config(bind=bind, stream=stream_settings(base_url=base_url, tls_cert=tls_cert, tls_key=tls_key))
     uvloop.run(serve(config, kill_on_exit=kill_on_exit))
 
 
@@ -59,9 +70,12 @@ async def serve(config: ServerConfig, *, kill_on_exit: bool) -> None:
     try:
         node = await LocalNode.start(config)
         try:
-            server = Server(create_app(node, config), config)
+            wall = find_wall(node.media_uid)
+            limit = config.stream.max_recording_bytes + (64 << 20)
+            launch = launcher(wall, config.streamer_log, file_limit_bytes=limit)
+            server = Server(create_app(node, config, launch), config)
             ready = asyncio.Event()
-            url = address_of(bound)
+            url = address_of(bound, tls=config.stream.tls is not None)
             failed: BaseException | None = None
             try:
                 async with screen_door(node, config.screen_door), asyncio.TaskGroup() as tasks:
@@ -94,6 +108,7 @@ def greet(config: ServerConfig, url: str) -> None:
         "             from desktop_sandbox import Sandbox\n"
         "             with Sandbox.create() as desktop:\n"
         '                 open("screen.png", "wb").write(desktop.screenshot())\n'
+        f"watch:   desktop-sandbox view SANDBOX, or all of them at {config.stream.base_url or url}/wall#key=API-KEY\n"
         "Ctrl-C ends the server"
     )
 

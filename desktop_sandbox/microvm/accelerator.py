@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from desktop_sandbox.config import TRANSLATION_MIB
 from desktop_sandbox.microvm.host import QemuBuild, boot_id
 
 # assembled from probe.S beside this file: a PVH kernel that counts down in long mode and leaves with 0x2a
@@ -30,6 +31,7 @@ _PROBE = base64.b64decode(
 )
 _PROBE_EXIT = (0x2A << 1) | 1
 _PROBE_TIMEOUT_S = 3.0
+_BOOT_TRANSLATION_MIB = 512
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Accelerator:
     why: str
     hint: str | None = None
     broken_avx: bool = False
+    translation_mib: int = TRANSLATION_MIB
 
     @property
     def cpu(self) -> str:
@@ -50,7 +53,8 @@ class Accelerator:
 
     def arguments(self, *, boot: bool) -> list[str]:
         """QEMU's arguments for it. A boot runs far more code than a child will: more room for what is translated."""
-        accel = "kvm" if self.kind == "kvm" else f"tcg,thread=multi,tb-size={512 if boot else 128}"
+        room = max(_BOOT_TRANSLATION_MIB, self.translation_mib) if boot else self.translation_mib
+        accel = "kvm" if self.kind == "kvm" else f"tcg,thread=multi,tb-size={room}"
         return ["-accel", accel, "-cpu", self.cpu]
 
 

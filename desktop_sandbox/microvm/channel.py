@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LEFT = 4096
 _PORT_S = 10.0
+_LOOKS, _LOOK_S = 300, 0.001
 _MAX_BACKLOG_BYTES = 8 << 20
 _EVENT_BURST, _EVENTS_A_SECOND = 500.0, 100.0
 
@@ -104,9 +105,40 @@ class AgentChannel:
         return self.error is not None
 
     @property
+    def busy(self) -> bool:
+        """Whether something was asked that is not answered yet, or the guest has not taken all that was sent."""
+        if self.error is not None:
+            return False
+        return (
+            bool(self._exchanges)
+            or self._opening.locked()
+            or any(port.on_the_way() for port in (self._control, self._bulk, self._input))
+        )
+
+    @property
     def agent_build(self) -> str:
         """The digest by which the guest's agent named itself. As trustworthy as the guest."""
         return self._control.agent_build
+
+    @asynccontextmanager
+    async def silence(self) -> AsyncIterator[None]:
+        """Nothing passes between host and guest inside the block; what would be sent goes afterwards.
+
+        QEMU lays what it is sent into guest memory also while the vCPUs stand still, and changes its devices with that:
+        a snapshot taken meanwhile would hold the one from before and the other from after.
+        """
+        ports = (self._control, self._bulk, self._input)
+        for port in ports:
+            port.hold()
+        try:
+            for _ in range(_LOOKS):  # a guest that hangs takes nothing, and QEMU then touches nothing either
+                if not any(port.on_the_way() for port in ports):
+                    break
+                await asyncio.sleep(_LOOK_S)
+            yield
+        finally:
+            for port in ports:
+                port.let_go()
 
     async def aclose(self) -> None:
         """Close; whoever waits gets a ChannelError. May be called again."""
@@ -173,6 +205,10 @@ class AgentChannel:
         finally:
             self.cancel(exchange)
             self._forget(exchange)
+
+    def tell(self, op: str, params: dict[str, Any], *, timeout_s: float = 30.0) -> None:
+        """Ask on the control port without waiting: the guest does it before whatever it is asked there next."""
+        self._ask(op, params, timeout_s, "control", takes_input=False)
 
     async def open_ports(self) -> None:
         """Shake hands on the other ports now, rather than when they are needed first."""

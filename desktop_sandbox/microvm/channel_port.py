@@ -6,8 +6,11 @@ when nothing follows; for the rest, HELLO is repeated, and later with enough zer
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import secrets
+import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -59,6 +62,7 @@ class ChannelPort(asyncio.Protocol):
         self._heard_at = 0.0
         self._room = asyncio.Event()
         self._room.set()
+        self._held: bytearray | None = None
 
     @property
     def greeted(self) -> bool:
@@ -96,8 +100,36 @@ class ChannelPort(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write a whole frame. Nothing if the port is gone."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._held is not None:
+            self._held += data
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+    def hold(self) -> None:
+        """Send and read nothing until `let_go`: what would be sent is kept."""
+        if self._held is None:
+            self._held = bytearray()
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.pause_reading()
+
+    def let_go(self) -> None:
+        """Send what was kept, and go on."""
+        kept, self._held = self._held, None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        if kept:
+            self.send(bytes(kept))
+
+    def on_the_way(self) -> bool:
+        """Whether QEMU has not taken all yet that was sent."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._transport.get_write_buffer_size():
+            return True
+        waiting = array.array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, waiting)
+        return waiting[0] > 0
 
     @property
     def backlog_bytes(self) -> int:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 DEVICE_LAYOUT = 1
 PORTS = ("control", "bulk", "input")
+# QEMU's own default is SeaBIOS on some distributions: with its interrupt controller and tables, Linux hangs at boot
+FIRMWARE = "qboot.rom"
 GUEST_MAC = "02:d5:00:00:00:05"
 _MAX_BELOW_4G = 3 * 1024**3
 
@@ -71,16 +73,25 @@ class Boot:
 
 
 def qemu_arguments(
-    name: str, shape: MachineShape, files: Descriptors, accelerator: Sequence[str], boot: Boot | None
+    name: str,
+    shape: MachineShape,
+    files: Descriptors,
+    accelerator: Sequence[str],
+    boot: Boot | None,
+    *,
+    devices_only: bool = False,
 ) -> list[str]:
     """QEMU's arguments after its own path.
 
     With `boot` the RAM file is shared, so that it becomes a template's; without, it is mapped private (copy on write)
-    and the machine waits for `migrate-incoming`. Either way vCPUs do not run before `cont`.
+    and the machine waits for `migrate-incoming`: of a template's state, or (`devices_only`) of a checkpoint's, which
+    has no configuration section. Either way vCPUs do not run before `cont`.
     """
     machine = "microvm,acpi=on,rtc=on,pcie=off,usb=off,isa-serial=on,mem-merge=off,dump-guest-core=off"
+    if devices_only:
+        machine += ",suppress-vmdesc=on"
     args = ["-name", f"guest={name},debug-threads=on", "-nodefaults", "-no-user-config", "-display", "none"]
-    args += ["-no-reboot", "-S", *accelerator]
+    args += ["-no-reboot", "-S", *accelerator, "-bios", FIRMWARE]
     args += [
         "-machine",
         f"{machine},memory-backend=ram0",
@@ -95,6 +106,8 @@ def qemu_arguments(
     args += _disk(files)
     args += _devices()
     args += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+    if devices_only:
+        args += ["-global", "migration.send-configuration=off"]
     if boot is None:
         return [*args, "-incoming", "defer"]
     return [*args, "-kernel", boot.kernel, "-initrd", boot.initrd, "-append", boot.arguments]
@@ -144,8 +157,12 @@ def _disk(files: Descriptors) -> list[str]:
         ]
         backing = f"layer{index}"
     args += ["-add-fd", f"fd={files.overlay},set=3"]
-    args += ["-blockdev", "driver=file,node-name=overlay-file,filename=/dev/fdset/3,discard=unmap"]
-    args += ["-blockdev", f"driver=qcow2,node-name=overlay,file=overlay-file,backing={backing},discard=unmap"]
+    args += ["-blockdev", "driver=file,node-name=overlay-file,filename=/dev/fdset/3,discard=unmap,cache.no-flush=on"]
+    # a flush need not reach the host's disk: what must survive the host's end is a snapshot, which is written durably
+    args += [
+        "-blockdev",
+        f"driver=qcow2,node-name=overlay,file=overlay-file,backing={backing},discard=unmap,cache.no-flush=on",
+    ]
     return args
 
 

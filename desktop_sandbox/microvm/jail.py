@@ -17,11 +17,18 @@ from desktop_sandbox.errors import ConfigurationError
 # above the ranges that systemd and container engines hand out
 FIRST_UID = 1_900_000_000
 UIDS = 4096
+# the last two are the media process's and a template build's
+SANDBOX_UIDS = UIDS - 2
 
 
 def first_uid(tag: str) -> int:
     """The first uid of a HOME's machines: each HOME has a range of its own, so two servers' machines differ, too."""
     return FIRST_UID + int(tag, 16) % 4096 * UIDS
+
+
+def media_uid(tag: str) -> int:
+    """The uid of a HOME's media process."""
+    return first_uid(tag) + UIDS - 2
 
 
 _READABLE = ("/usr/lib", "/usr/lib64", "/usr/share/qemu", "/usr/share/seabios", "/usr/share/ovmf")

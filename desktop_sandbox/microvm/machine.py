@@ -23,6 +23,7 @@ from desktop_sandbox.microvm.cgroup import Cgroup
 from desktop_sandbox.microvm.command_line import PORTS, Boot, Descriptors, MachineShape, qemu_arguments
 from desktop_sandbox.microvm.host import QemuBuild, boot_id
 from desktop_sandbox.microvm.jail import Jail
+from desktop_sandbox.microvm.private_pages import GuestRam
 from desktop_sandbox.microvm.process import Process, ProcessId, start_process
 from desktop_sandbox.microvm.qmp import Qmp
 
@@ -81,9 +82,14 @@ class Machine:
         ram_fd: int,
         disk: Disk,
         boot: Boot | None = None,
+        devices_only: bool = False,
+        origin: str = "",
         file_limit_bytes: int = 1 << 40,
     ) -> Machine:
-        """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left."""
+        """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left.
+
+        `devices_only`: what it loads is a checkpoint's state. `origin` names the template whose RAM it maps.
+        """
         spawning = asyncio.ensure_future(
             asyncio.to_thread(
                 _spawn,
@@ -95,6 +101,7 @@ class Machine:
                 ram_fd,
                 disk,
                 boot,
+                devices_only,
                 file_limit_bytes,
             )
         )
@@ -112,6 +119,7 @@ class Machine:
                         "id": machine_id,
                         "uid": uid,
                         "shape": asdict(shape),
+                        "origin": origin,
                         "process": asdict(process.identity),
                     }
                 )
@@ -145,13 +153,27 @@ class Machine:
         control, bulk, pointer = (socket_path(self.directory, port) for port in PORTS)
         return control, bulk, pointer
 
-    async def load(self, state_fd: int) -> None:
-        """Load a template's device state from an open file, RAM being mapped already."""
-        await self.qmp.migrate("migrate-incoming", state_fd)
+    async def load(self, state_fd: int, *, devices_only: bool = False) -> None:
+        """Load device state from an open file: a template's, RAM being mapped already, or a checkpoint's."""
+        await self.qmp.migrate("migrate-incoming", state_fd, ignore_shared=not devices_only)
 
     async def save(self, state_fd: int) -> None:
         """Write device state without RAM to an open file; the machine is stopped and never runs again."""
         await self.qmp.migrate("migrate", state_fd)
+
+    async def save_devices(self, state_fd: int) -> int:
+        """Write device state without RAM to a file open for writing only; the machine is stopped, and may go on.
+
+        QEMU holds on to the file; give what this returns to `let_go` once the vCPUs run: it closes nothing before.
+        """
+        number = await self.qmp.lend(state_fd)
+        # not only Xen's: what QEMU's COLO uses to save devices alone; nothing else leaves RAM out of a private map
+        await self.qmp.execute("xen-save-devices-state", {"filename": f"/dev/fdset/{number}", "live": False})
+        return number
+
+    async def let_go(self, number: int) -> None:
+        """Have QEMU close a file of `save_devices`."""
+        await self.qmp.take_back(number)
 
     async def resume(self) -> None:
         """Let the vCPUs run."""
@@ -161,14 +183,20 @@ class Machine:
         """Let the vCPUs stand still; the disk is drained."""
         await self.qmp.execute("stop")
 
+    def ram(self) -> GuestRam:
+        """Where guest RAM lies in the process."""
+        pid = self.process.pid
+        return GuestRam(
+            pid, ram_address(Path(f"/proc/{pid}/maps").read_text(), self.shape.ram_bytes), self.shape.ram_bytes
+        )
+
     def open_memory(self) -> tuple[int, int]:
         """A read-only descriptor of the process's memory, and the address in it where guest RAM begins.
 
         The descriptor can be given to a process without any power over this one. The caller closes it.
         """
-        pid = self.process.pid
-        base = ram_address(Path(f"/proc/{pid}/maps").read_text(), self.shape.ram_bytes)
-        return os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC), base
+        ram = self.ram()
+        return os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY | os.O_CLOEXEC), ram.base
 
     def serial_tail(self, size_bytes: int = 2000) -> str:
         """The end of the guest's console log."""
@@ -276,6 +304,7 @@ def _spawn(
     ram_fd: int,
     disk: Disk,
     boot: Boot | None,
+    devices_only: bool,
     file_limit_bytes: int,
 ) -> Process:
     with contextlib.ExitStack() as stack:
@@ -307,7 +336,14 @@ def _spawn(
         name = hypervisor.process_name(machine_id)
         argv = [
             hypervisor.qemu.path,
-            *qemu_arguments(name, shape, files, hypervisor.accelerator.arguments(boot=boot is not None), inside),
+            *qemu_arguments(
+                name,
+                shape,
+                files,
+                hypervisor.accelerator.arguments(boot=boot is not None),
+                inside,
+                devices_only=devices_only,
+            ),
         ]
         (directory / "command.txt").write_text(shlex.join(argv) + "\n")
         return start_process(

@@ -50,6 +50,15 @@ class Qmp:
         socket.send_fds(self._link, [b" "], [descriptor])
         await self.execute("getfd", {"fdname": name})
 
+    async def lend(self, descriptor: int) -> int:
+        """Give QEMU an open file as /dev/fdset/N; N, for `take_back`."""
+        socket.send_fds(self._link, [b" "], [descriptor])
+        return int((await self.execute("add-fd"))["fdset-id"])
+
+    async def take_back(self, number: int) -> None:
+        """Have QEMU close what `lend` gave it."""
+        await self.execute("remove-fd", {"fdset-id": number})
+
     async def execute(
         self, command: str, arguments: Mapping[str, Any] | None = None, *, timeout_s: float = 10.0
     ) -> Any:

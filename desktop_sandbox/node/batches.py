@@ -138,4 +138,4 @@ def _is_place(index: object, count: int) -> bool:
 
 def failure(first: int, failed: Mapping[str, Any]) -> dict[str, Any]:
     """A part's failure, told in terms of the whole batch."""
-    return {**failed, "index": first + int(failed.get("index", 0))}
+    return {**failed, "index": first + int(failed["index"])}

@@ -1,51 +1,95 @@
-"""Bring a sandbox to life from a template: the steps that `LocalNode.create` waits for."""
+"""Bring a sandbox to life from a template or a snapshot: the steps that `LocalNode.create` waits for."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
+import time
 from pathlib import Path
 
 from desktop_sandbox.errors import ChannelError, DesktopSandboxError, MachineError
 from desktop_sandbox.microvm.channel_errors import first_leaf
+from desktop_sandbox.microvm.command_line import PORTS
 from desktop_sandbox.microvm.guest import Identity
-from desktop_sandbox.microvm.machine import Hypervisor, Machine, tail
+from desktop_sandbox.microvm.machine import RECORD, Hypervisor, Machine, forget_directory, tail
 from desktop_sandbox.node.live import LiveSandbox
-from desktop_sandbox.snapshots.restore import load_state, start_child
-from desktop_sandbox.snapshots.templates import Template
+from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
 from desktop_sandbox.snapshots.timings import mark
+
+log = logging.getLogger("desktop_sandbox.node")
 
 _END_S = 0.5
 
 
 async def bring_up(
-    template: Template,
-    memory_fd: int,
+    origin: Origin,
     hypervisor: Hypervisor,
     sandbox_id: str,
     directory: Path,
     uid: int,
     size: tuple[int, int] | None,
+    *,
+    asleep: bool = False,
 ) -> LiveSandbox:
-    """A running sandbox in `directory` (made already), at the asked screen size, as a machine of its own.
+    """A running sandbox in `directory` (made here, if need be), at the asked screen size, as a machine of its own.
 
-    Raises MachineError and others with the console's end as evidence; then no process is left.
+    `asleep`: it has answered, and then stands still; the first call wakes it as a machine of its own.
+
+    A machine that ends while it is restored is started once more: nobody has used it yet. Raises MachineError and
+    others with the ends of console and QEMU's log as evidence; then no process is left.
     """
-    machine = await start_child(template, memory_fd, hypervisor, sandbox_id, directory, uid=uid)
+    step = (origin, hypervisor, sandbox_id, directory, uid, size)
+    try:
+        return await _bring_up(*step, asleep=asleep)
+    except MachineError as error:
+        log.warning("%s x started again: %s %s", sandbox_id, error.message, error.evidence.get("qemu", ""))
+        clear(hypervisor, sandbox_id, directory)
+        return await _bring_up(*step, asleep=asleep)
+
+
+def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:
+    """Remove what a machine that has ended leaves in its folder, but for its logs."""
+    forget_directory(directory)
+    hypervisor.cgroup.remove(sandbox_id)
+    for name in (OVERLAY, RECORD, "qmp", *PORTS):
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+
+
+async def _bring_up(
+    origin: Origin,
+    hypervisor: Hypervisor,
+    sandbox_id: str,
+    directory: Path,
+    uid: int,
+    size: tuple[int, int] | None,
+    *,
+    asleep: bool = False,
+) -> LiveSandbox:
+    os.makedirs(directory, 0o700, exist_ok=True)
+    machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid)
     mark("start")
     live = None
     try:
-        live = LiveSandbox(machine, template.manifest.display)
+        live = LiveSandbox(machine, origin.display)
         live.uid = uid
         mark("screen")
         # the agent's ports are connected before the devices learn where they were: see snapshots/build.py
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(live.guest())
-            await load_state(machine, template)
+            await load_state(machine, origin)
             mark("load")
             await machine.resume()
+            live.runs_since = time.monotonic()
             mark("resume")
         mark("hello")
-        await live.become(Identity.new(sandbox_id), size)
+        if asleep:
+            await live.sleep(Identity.new(sandbox_id))
+            mark("asleep")
+        else:
+            await live.become(Identity.new(sandbox_id), size)
     except BaseException as error:
         cause = first_leaf(error)
         if isinstance(cause, ChannelError) and await _has_ended(machine):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,18 +10,18 @@ from actions.model import Action
 from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
+from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.interface import (
     BatchResult,
     CommandExit,
     CommandOutput,
     CommandSpec,
     FileInfo,
+    NodeNews,
     SandboxInfo,
     Screenshot,
     ScreenshotSpec,
 )
-from desktop_sandbox.node.live import LiveSandbox
-from desktop_sandbox.node.store import Store
 
 MIN_SCREEN_PX = 64
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -29,14 +29,8 @@ _STREAMS = {1: "stdout", 2: "stderr"}
 _GRACE_S = 10.0
 
 
-class GuestCalls(ABC):
+class GuestCalls(NodeCore):
     """The part of a node that needs a live sandbox and nothing else of the node."""
-
-    store: Store
-
-    @abstractmethod
-    async def live(self, sandbox_id: str) -> LiveSandbox:
-        """The running sandbox, or an error that says what became of it."""
 
     @abstractmethod
     async def get(self, sandbox_id: str) -> SandboxInfo:
@@ -64,6 +58,7 @@ class GuestCalls(ABC):
             raise InvalidRequestError(f"a screen of {width}×{height}", hint=f"at least {MIN_SCREEN_PX}×{MIN_SCREEN_PX}")
         live = await self.live(sandbox_id)
         await live.set_size(width, height)
+        self.tell(sandbox_id, NodeNews.RESIZED)
         return (await self.store.set_resolution(sandbox_id, width, height)).info()
 
     async def run_command(self, sandbox_id: str, spec: CommandSpec) -> AsyncIterator[CommandOutput | CommandExit]:

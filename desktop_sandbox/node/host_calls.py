@@ -6,28 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import ConflictError
-from desktop_sandbox.microvm.machine import Hypervisor
-from desktop_sandbox.node.capacity import Limits, read_figures
+from desktop_sandbox.node.capacity import read_figures
+from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.interface import SandboxState, TemplateInfo
-from desktop_sandbox.node.live import LiveSandbox
-from desktop_sandbox.node.shop import TemplateShop
-from desktop_sandbox.node.store import Store
-from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
-class HostCalls:
+class HostCalls(NodeCore):
     """The part of a node that is about its host."""
-
-    config: ServerConfig
-    hypervisor: Hypervisor
-    store: Store
-    shop: TemplateShop
-    limits: Limits
-    _memory: TemplateMemory
-    _live: dict[str, LiveSandbox]
-    _creating: int
 
     async def templates(self) -> Sequence[TemplateInfo]:
         """All recipes and templates."""
@@ -51,7 +37,13 @@ class HostCalls:
         """Capacity and what is used of it."""
         figures = read_figures(self.config.home, len(self._live))
         return {
-            "sandboxes": {"running": len(self._live), "creating": self._creating, "max": self.limits.max_sandboxes},
+            "sandboxes": {
+                "running": len(self._live),
+                "frozen": sum(live.frozen for live in self._live.values()),
+                "creating": self._creating,
+                "ready": len(self._parked),
+                "max": self.limits.max_sandboxes,
+            },
             "memory": {"available_mib": figures.available_memory_mib, "reserve_mib": self.limits.reserve_memory_mib},
             "disk": {"free_mib": figures.free_disk_mib, "reserve_mib": self.limits.reserve_disk_mib},
             "accelerator": self.hypervisor.accelerator.kind,

@@ -6,9 +6,10 @@ All times are seconds since the epoch (float) unless a name says otherwise; all 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from actions.model import Action
@@ -26,12 +27,22 @@ class SandboxState(StrEnum):
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """What a caller asks for. `timeout_s` None means: never expires."""
+    """What a caller asks for. `timeout_s` None means: never expires.
+
+    `snapshot`: begin from this snapshot instead of the template. `on_timeout`: "kill", or "pause" when it expires.
+    `auto_resume`: a paused sandbox resumes by itself when somebody acts on it or looks at it.
+    `freeze_after_s`: idle and unwatched for so long, its vCPUs stand still until the next call; 0: never, None: as the
+    node does by itself.
+    """
 
     template: str = "desktop"
     resolution: tuple[int, int] | None = None
     timeout_s: float | None = 300.0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    snapshot: str | None = None
+    on_timeout: str = "kill"
+    auto_resume: bool = False
+    freeze_after_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,36 @@ class SandboxInfo:
     metadata: Mapping[str, str]
     resolution: tuple[int, int]
     reason: str | None = None
+    snapshot: str | None = None
+    """The snapshot that it began from, was rolled back to, or left behind last: its place in the tree."""
+    on_timeout: str = "kill"
+    auto_resume: bool = False
+    freeze_after_s: float | None = None
+    frozen: bool = False
+    """Whether it stands still in memory, being idle; it is running all the same, and the next call wakes it."""
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """A snapshot of a sandbox. `kind`: "checkpoint", "fork" (made for a fork) or "pause" (of a paused sandbox).
+
+    `parent`: the snapshot before it in the tree. `quiesced`: the user's programs stood still, and the disk's file
+    system was written out, when it was taken. `stopped_ms`: for how long the sandbox stood still.
+    """
+
+    id: str
+    name: str | None
+    sandbox: str
+    parent: str | None
+    template: str
+    kind: str
+    created_at: float
+    size_bytes: int
+    resolution: tuple[int, int]
+    quiesced: bool
+    stopped_ms: float
+    description: str = ""
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -148,6 +189,29 @@ class FileInfo:
     modified_at: float
 
 
+@dataclass(frozen=True)
+class ScreenSource:
+    """What the media process of the same host needs to read a screen: `facts` as `source` in docs/streaming.md, and a
+    read-only descriptor that now belongs to the caller."""
+
+    facts: Mapping[str, Any]
+    fd: int
+
+
+class NodeNews(StrEnum):
+    """What a node tells its listeners of a sandbox: it is no more, it was put away, it is back (from a pause or a
+    rollback, in another process), or its screen has another size."""
+
+    ENDED = "ended"
+    PAUSED = "paused"
+    BACK = "back"
+    RESIZED = "resized"
+
+
+Heard = Callable[[str, NodeNews, str], None]
+"""A listener: sandbox id, what happened, and why (maybe empty)."""
+
+
 class Node(Protocol):
     """One host's desktops."""
 
@@ -177,6 +241,86 @@ class Node(Protocol):
 
     async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
         """Let it expire `timeout_s` from now, or never."""
+        ...
+
+    async def checkpoint(
+        self, sandbox_id: str, *, name: str | None = None, description: str = "", tags: Sequence[str] = ()
+    ) -> SnapshotInfo:
+        """Save a running sandbox as it is; it goes on after some tens of milliseconds."""
+        ...
+
+    async def fork(
+        self,
+        sandbox_id: str,
+        count: int,
+        *,
+        timeout_s: float | None = 300.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[SandboxInfo]:
+        """`count` new sandboxes that begin where this one is now; all of them, or an error and none."""
+        ...
+
+    async def rollback(self, sandbox_id: str, snapshot_id: str) -> SandboxInfo:
+        """The same sandbox, back at a snapshot; what it did since is gone."""
+        ...
+
+    async def pause(self, sandbox_id: str) -> SandboxInfo:
+        """Put a sandbox away: to disk, no process left. Once more does nothing."""
+        ...
+
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+        ...
+
+    async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
+        """All snapshots, or those of one sandbox and those that it descends from; oldest first."""
+        ...
+
+    async def get_snapshot(self, snapshot_id: str) -> SnapshotInfo:
+        """One snapshot, or NotFoundError."""
+        ...
+
+    async def change_snapshot(
+        self,
+        snapshot_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> SnapshotInfo:
+        """Name, describe, tag; what is None stays."""
+        ...
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot. ConflictError while a paused sandbox rests on it."""
+        ...
+
+    async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
+        """A snapshot as one signed file: its length in bytes, and its content in pieces."""
+        ...
+
+    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+        """A snapshot out of such a file; it is there whole afterwards, or not at all."""
+        ...
+
+    async def signing_key(self) -> str:
+        """This host's public key, as `ed25519:BASE64`."""
+        ...
+
+    async def trusted(self) -> Mapping[str, str]:
+        """Keys whose snapshots may be imported, by name."""
+        ...
+
+    async def trust(self, name: str, key: str) -> None:
+        """Trust a key under a name."""
+        ...
+
+    async def distrust(self, name: str) -> None:
+        """Trust it no longer. NotFoundError."""
+        ...
+
+    async def thumbnail(self, snapshot_id: str, width: int = 320) -> Screenshot:
+        """What a snapshot showed, as a JPEG at most `width` pixels wide."""
         ...
 
     async def act(
@@ -269,4 +413,43 @@ class Node(Protocol):
 
     async def usage(self) -> dict[str, Any]:
         """Capacity and what is used of it: memory, disk, sandboxes."""
+        ...
+
+    def watched(self, sandbox_ids: Collection[str]) -> None:
+        """Say which sandboxes, and no others, people watch or record now: they do not stand still."""
+        ...
+
+    def listen(self, heard: Heard) -> None:
+        """Have `heard` called (in the node's loop) whenever there is news of a sandbox."""
+        ...
+
+    async def screen_source(self, sandbox_id: str, *, fresh: bool = False) -> ScreenSource:
+        """How to read the screen from outside; `fresh` asks the guest where its pixels are now. Brings back nobody."""
+        ...
+
+    async def press(self, sandbox_id: str, actions: Sequence[Action]) -> Mapping[str, Any] | None:
+        """Carry out a person's input at once, beside any batch, and at most once; what failed, or None. Brings back
+        nobody."""
+        ...
+
+    async def get_clipboard(self, sandbox_id: str, *, resume: bool = True) -> str:
+        """The text in the desktop's clipboard, empty if it holds none. `resume`: as of all calls, one that was paused
+        comes back by this, where its maker chose so."""
+        ...
+
+    async def set_clipboard(self, sandbox_id: str, text: str) -> None:
+        """Put text into the desktop's clipboard."""
+        ...
+
+    async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:
+        """A number that changes whenever the clipboard does; waits at most `wait_s` while it is `after`. Brings back
+        nobody."""
+        ...
+
+    async def note(self, sandbox_id: str, kind: str, data: Mapping[str, Any]) -> None:
+        """Write something into the sandbox's event log, which keeps the newest few hundred of each kind."""
+        ...
+
+    async def folder(self, sandbox_id: str) -> Path:
+        """The sandbox's folder on this host; it is removed with the sandbox."""
         ...

@@ -5,38 +5,33 @@ Decides nothing about life and death; LocalNode does. Every method ends within a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from actions.model import Action, to_wire
 from actions.validate import ActionValueError, check_on_screen
-from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxError, InvalidActionError
-from desktop_sandbox.microvm.channel import AgentChannel
-from desktop_sandbox.microvm.guest import Guest, Identity
+from desktop_sandbox.errors import ConflictError, DesktopSandboxError, InvalidActionError
+from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
+from desktop_sandbox.node.attachment import Attachment
 from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_quick, patience_s
-from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec
+from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
 from desktop_sandbox.screen.screenshot import take
 from desktop_sandbox.snapshots.timings import mark
 
 T = TypeVar("T")
-CONNECT_S = 15.0
 
 
-class LiveSandbox:
+class LiveSandbox(Attachment):
     """Machine, agent and screen of one running sandbox."""
 
     def __init__(self, machine: Machine, display: Mapping[str, Any]) -> None:
-        self.machine = machine
-        self.uid: int | None = None
-        self._channel: AgentChannel | None = None
-        self._connecting = asyncio.Lock()
-        self._acting = asyncio.Lock()
+        super().__init__(machine)
         self._display = dict(display)
         self._memory_fd, self._base = machine.open_memory()
         self._memory = GuestMemory(
@@ -45,25 +40,6 @@ class LiveSandbox:
         self._screen: MachineScreen | None = None
         with contextlib.suppress(StaleFramebuffer):
             self._screen = MachineScreen.from_wire(self._memory, display)
-
-    def __repr__(self) -> str:
-        return f"<LiveSandbox {self.machine.id}>"
-
-    async def guest(self, deadline_s: float = CONNECT_S) -> Guest:
-        """The agent, connected; a broken connection is made again. Raises ChannelError or DeadlineError."""
-        async with self._connecting:
-            if self._channel is None or self._channel.closed:
-                if self._channel is not None:
-                    await self._channel.aclose()
-                self._channel = await AgentChannel.connect(*self.machine.port_paths(), timeout_s=deadline_s)
-            return Guest(self._channel)
-
-    async def ask(self, question: Callable[[Guest], Awaitable[T]]) -> T:
-        """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
-        try:
-            return await question(await self.guest())
-        except ChannelError:
-            return await question(await self.guest())
 
     async def become(self, identity: Identity, resolution: tuple[int, int] | None) -> None:
         """Make a restored machine one of its own, at the asked screen size."""
@@ -108,6 +84,14 @@ class LiveSandbox:
         }
         return facts, self._memory_fd
 
+    async def source(self, *, fresh: bool) -> ScreenSource:
+        """The same for the media process; `fresh`: ask the guest first where its pixels are."""
+        if fresh or self._screen is None:
+            await self.find_screen()
+        facts, descriptor = self.view()
+        kept = ("host_base", "ram_bytes", "below_4g_bytes", "display")
+        return ScreenSource({"kind": "guest", **{name: facts[name] for name in kept}}, os.dup(descriptor))
+
     async def size(self) -> tuple[int, int]:
         """Width and height of the screen now, in pixels."""
         return await self._look(lambda screen: screen.size())
@@ -119,7 +103,8 @@ class LiveSandbox:
         self._show(report)
 
     async def screenshot(self, spec: ScreenshotSpec) -> Screenshot:
-        """The screen as `spec` wants it."""
+        """The screen as `spec` wants it. A frozen machine's is looked at without waking it."""
+        self.used_at = time.monotonic()
         if self._screen is not None:
             with contextlib.suppress(StaleFramebuffer):
                 return await take(self._screen, spec)
@@ -134,6 +119,7 @@ class LiveSandbox:
 
         Raises InvalidActionError before anything is done if an action does not fit the screen.
         """
+        self.used_at = time.monotonic()
         async with self._acting:
             try:
                 check_on_screen(actions, *await self.size())
@@ -170,33 +156,28 @@ class LiveSandbox:
         )
         return believable(answer, len(actions))
 
-    # --- end
+    async def press(self, actions: Sequence[Action]) -> Mapping[str, Any] | None:
+        """Carry out a person's input at once, beside a batch that may be running; what failed, or None.
 
-    async def detach(self) -> None:
-        """Let go; the machine runs on."""
-        await self._release()
-        await self.machine.detach()
+        Done at most once: where the connection breaks on the way, nobody asks again.
+        """
+        guest = await self.guest()
+        params = {"batch_id": None, "actions": [to_wire(action) for action in actions]}
+        port = "input" if is_quick(actions) else "control"
+        answer = await guest.channel.request("actions.run", params, timeout_s=patience_s(actions), port=port)
+        failed: Mapping[str, Any] | None = believable(answer, len(actions))["failed"]
+        return failed
 
-    async def kill(self) -> None:
-        """End the machine and verify it."""
-        await self._release()
-        await self.machine.kill()
+    @property
+    def display(self) -> Mapping[str, Any]:
+        """What the guest said of its screen last."""
+        return self._display
 
     async def _release(self) -> None:
-        if self._channel is not None:
-            await self._channel.aclose()
-            self._channel = None
+        await super()._release()
         if self._memory_fd >= 0:
             os.close(self._memory_fd)
             self._memory_fd = -1
-
-    async def describe(self) -> dict[str, Any]:
-        """What the agent says of its machine, or why it says nothing."""
-        try:
-            async with asyncio.timeout(3):
-                return await (await self.guest(2)).info(2)
-        except (DesktopSandboxError, TimeoutError) as error:
-            return {"error": str(error) or "no answer within 3 s"}
 
 
 def dead_reason(machine: Machine) -> str:

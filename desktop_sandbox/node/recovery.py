@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from desktop_sandbox.errors import MachineError
+from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Hypervisor, Machine, read_record
 from desktop_sandbox.node.interface import SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
@@ -51,8 +52,13 @@ async def _adopt(store: Store, record: SandboxRecord, directory: Path) -> LiveSa
         log.warning("%s x not adopted: %s", record.id, error.message)
         return None
     live = LiveSandbox(machine, {})
-    found = read_record(directory)
-    live.uid = int(found["uid"]) if found else None
+    found = read_record(directory) or {}
+    live.uid = int(found["uid"]) if "uid" in found else None
+    live.origin = str(found.get("origin", ""))
+    # the server may have ended in the middle of a checkpoint, or of a fork, or it was frozen then
+    live.wakes_as = Identity.new(record.id)
+    with contextlib.suppress(MachineError):
+        await machine.resume()
     log.info("%s = running, adopted, pid %d", record.id, machine.process.pid)
     return live
 

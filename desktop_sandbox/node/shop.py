@@ -17,6 +17,7 @@ from desktop_sandbox.microvm.machine import Hypervisor
 from desktop_sandbox.node.interface import TemplateInfo
 from desktop_sandbox.snapshots.build import build_template
 from desktop_sandbox.snapshots.progress import Report, Step, scaled
+from desktop_sandbox.snapshots.snapshot import snapshots_by_template
 from desktop_sandbox.snapshots.templates import (
     MANIFEST,
     Template,
@@ -36,7 +37,9 @@ _YOUNG_S = 3600.0
 class TemplateShop:
     """The recipes and templates of one HOME."""
 
-    def __init__(self, home: Path, hypervisor: Hypervisor) -> None:
+    def __init__(self, home: Path, hypervisor: Hypervisor, in_use: Callable[[], set[str]] = set) -> None:
+        """`in_use`: folders of templates that machines stand on now."""
+        self._in_use = in_use
         self._home = home
         self._hypervisor = hypervisor
         self._building: dict[str, asyncio.Lock] = {}
@@ -110,8 +113,10 @@ class TemplateShop:
     def _remove_older(self, kept: Template) -> None:
         """Old templates go but for the last (another checkout may use it); running machines hold their files open."""
         same = [other for other in find_templates(self._home) if other.manifest.name == kept.manifest.name]
+        needed = set(snapshots_by_template(self._home)) | self._in_use()
         for other in sorted(same, key=lambda each: each.manifest.created_at)[:-2]:
-            shutil.rmtree(other.directory, ignore_errors=True)
+            if other.directory.name not in needed:
+                shutil.rmtree(other.directory, ignore_errors=True)
         used = {template.image.parent for template in find_templates(self._home)}
         store = Store(self._home)
         with store.locked(threading.Event()):
@@ -126,6 +131,17 @@ class TemplateShop:
         self.recipe(name)
         if name in self._building and self._building[name].locked():
             raise ConflictError(f"template {name} is being built", hint="wait until it is done, or stop the build")
+        resting = snapshots_by_template(self._home)
+        running = self._in_use()
+        for template in find_templates(self._home):
+            if template.manifest.name == name and template.directory.name in running:
+                raise ConflictError(f"template {name} is in use by a running sandbox", hint="kill its sandboxes first")
+            if template.manifest.name == name and template.directory.name in resting:
+                some = resting[template.directory.name]
+                raise ConflictError(
+                    f"{len(some)} snapshots need template {name}: {', '.join(some[:3])}{' …' if some[3:] else ''}",
+                    hint="delete these snapshots first",
+                )
         self._found.pop(name, None)
         for template in find_templates(self._home):
             if template.manifest.name == name:

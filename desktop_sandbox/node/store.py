@@ -41,7 +41,18 @@ MIGRATIONS = (
         time REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
     CREATE INDEX events_sandbox ON events(sandbox, seq);
     """,
+    """
+    ALTER TABLE sandboxes ADD COLUMN snapshot TEXT;
+    CREATE TABLE snapshots (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT, sandbox TEXT NOT NULL, parent TEXT,
+        template TEXT NOT NULL, kind TEXT NOT NULL, created_at REAL NOT NULL, size_bytes INTEGER NOT NULL,
+        width INTEGER NOT NULL, height INTEGER NOT NULL, quiesced INTEGER NOT NULL, stopped_ms REAL NOT NULL,
+        description TEXT NOT NULL, tags TEXT NOT NULL);
+    CREATE INDEX snapshots_sandbox ON snapshots(sandbox);
+    """,
 )
+
+KEPT_NOTES = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class SandboxRecord:
     directory: str | None = None
     create_key: str | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: str | None = None
 
     def info(self) -> SandboxInfo:
         """What callers may see of it."""
@@ -73,6 +85,10 @@ class SandboxRecord:
             metadata=self.metadata,
             resolution=self.resolution,
             reason=self.reason,
+            snapshot=self.snapshot,
+            on_timeout=str(self.spec.get("on_timeout", "kill")),
+            auto_resume=bool(self.spec.get("auto_resume", False)),
+            freeze_after_s=self.spec.get("freeze_after_s"),
         )
 
 
@@ -93,6 +109,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self._database!r}>"
+
+    @property
+    def database(self) -> Database:
+        """The file, for the node's other tables."""
+        return self._database
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -117,10 +138,10 @@ class Store:
             try:
                 link.execute(
                     "INSERT INTO sandboxes (id, create_key, template, state, created_at, expires_at, width, height,"
-                    " reason, pid, pid_started, directory, spec) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    " reason, pid, pid_started, directory, spec, snapshot) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                     (record.id, record.create_key, record.template, str(record.state), record.created_at,
                      record.expires_at, *record.resolution, record.reason, record.pid, record.pid_started,
-                     record.directory, json.dumps(dict(record.spec))),
+                     record.directory, json.dumps(dict(record.spec)), record.snapshot),
                 )  # fmt: skip
             except sqlite3.IntegrityError as error:
                 raise ConflictError(f"there is a sandbox {record.id} already") from error
@@ -132,9 +153,10 @@ class Store:
 
         return await self._database.write(work)
 
-    async def get(self, sandbox_id: str) -> SandboxRecord:
-        """One record."""
-        return await self._database.read(lambda link: _get(link, sandbox_id))
+    async def get(self, sandbox_id: str, *, settled: bool = False) -> SandboxRecord:
+        """One record; `settled`: after all writes that were asked for before."""
+        look = self._database.write if settled else self._database.read
+        return await look(lambda link: _get(link, sandbox_id))
 
     async def move(
         self,
@@ -144,18 +166,27 @@ class Store:
         now: float,
         reason: str | None = None,
         data: Mapping[str, Any] | None = None,
+        snapshot: str | None = None,
+        durable: bool = False,
     ) -> SandboxRecord:
-        """Apply a lifecycle event and note it in the events.
+        """Apply a lifecycle event and note it in the events; `snapshot`: where in the tree it is from now on.
+
+        `durable`: so that a power cut does not take it back.
 
         ConflictError if it is illegal in the present state.
         """
 
         def work(link: sqlite3.Connection) -> SandboxRecord:
             record = _get(link, sandbox_id)
-            moved = replace(record, state=next_state(record.state, event), reason=reason or record.reason)
+            moved = replace(
+                record,
+                state=next_state(record.state, event),
+                reason=reason or record.reason,
+                snapshot=snapshot or record.snapshot,
+            )
             link.execute(
-                "UPDATE sandboxes SET state = ?, reason = ? WHERE id = ?",
-                (str(moved.state), moved.reason, sandbox_id),
+                "UPDATE sandboxes SET state = ?, reason = ?, snapshot = ? WHERE id = ?",
+                (str(moved.state), moved.reason, moved.snapshot, sandbox_id),
             )
             details = {
                 "from": str(record.state),
@@ -165,7 +196,7 @@ class Store:
             _note(link, sandbox_id, now, str(event), {**details, **(data or {})})
             return moved
 
-        return await self._database.write(work)
+        return await self._database.write(work, durable=durable)
 
     async def set_process(self, sandbox_id: str, pid: int | None, pid_started: int | None, directory: str) -> None:
         """Remember the machine's process and folder."""
@@ -174,6 +205,19 @@ class Store:
     async def set_expiry(self, sandbox_id: str, expires_at: float | None) -> SandboxRecord:
         """Change when it expires; the record as it is now."""
         return await self._set(sandbox_id, "expires_at = ?", (expires_at,))
+
+    async def set_snapshot(self, sandbox_id: str, snapshot: str | None) -> SandboxRecord:
+        """Change its place in the tree of snapshots; the record as it is now."""
+        return await self._set(sandbox_id, "snapshot = ?", (snapshot,))
+
+    async def advance(self, sandbox_id: str, before: str | None, snapshot: str) -> bool:
+        """Move a running sandbox from its place in the tree to a snapshot just taken of it; whether it was there."""
+
+        def work(link: sqlite3.Connection) -> bool:
+            query = "UPDATE sandboxes SET snapshot = ? WHERE id = ? AND state = ? AND snapshot IS ?"
+            return link.execute(query, (snapshot, sandbox_id, str(SandboxState.RUNNING), before)).rowcount > 0
+
+        return await self._database.write(work)
 
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxRecord:
         """Change the remembered screen size; the record as it is now."""
@@ -236,11 +280,16 @@ class Store:
         return await self._database.read(work)
 
     async def note(self, sandbox_id: str, kind: str, data: Mapping[str, Any], *, now: float) -> None:
-        """Add an event that is no change of state."""
+        """Add an event that is no change of state. Of each kind the newest KEPT_NOTES are kept."""
 
         def work(link: sqlite3.Connection) -> None:
             _get(link, sandbox_id)
             _note(link, sandbox_id, now, kind, data)
+            link.execute(
+                "DELETE FROM events WHERE sandbox = ? AND kind = ? AND seq <= (SELECT seq FROM events WHERE sandbox = ?"
+                " AND kind = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+                (sandbox_id, kind, sandbox_id, kind, KEPT_NOTES),
+            )
 
         await self._database.write(work)
 
@@ -305,6 +354,7 @@ def _record(link: sqlite3.Connection, row: sqlite3.Row) -> SandboxRecord:
         directory=row["directory"],
         create_key=row["create_key"],
         spec=json.loads(row["spec"]),
+        snapshot=row["snapshot"],
     )
 
 

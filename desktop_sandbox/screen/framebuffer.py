@@ -14,7 +14,9 @@ import numpy.typing as npt
 from desktop_sandbox.screen.memory import Bytes, GuestMemory, PageRuns, Run, StaleFramebuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from desktop_sandbox.screen.memory import ReadPlan
 
 __all__ = ["Frame", "Framebuffer", "GuestMemory", "Layout", "PageRuns", "Run", "Sample", "StaleFramebuffer"]
 
@@ -105,10 +107,19 @@ class Framebuffer:
         self._check_size(width, height)
         rows = tuple(spread_rows(height, count, phase))
         pixels = np.empty((len(rows), width, 4), np.uint8)
-        start = self._pixels()
-        for row, target in zip(rows, pixels, strict=True):
-            self._file.read_into(target.reshape(-1), start + row * self.layout.stride_bytes)
+        self.plan_rows(rows, pixels).read()
         return Sample(rows, pixels)
+
+    def plan_rows(self, rows: Sequence[int], out: Frame) -> RowsPlan:
+        """To fill `out`, (len(rows), width, 4) bytes, with these rows of the screen, as often as wanted."""
+        if out.shape[::2] != (len(rows), 4) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(f"out must be contiguous bytes of shape ({len(rows)}, width, 4), not {out.shape}")
+        self._check_size(out.shape[1], max(rows, default=0) + 1)
+        header = self._file.read(0, HEADER_BYTES)
+        start = pixel_offset(header, self.layout)
+        offsets = [0, *(start + row * self.layout.stride_bytes for row in rows)]
+        again = np.empty_like(header)
+        return RowsPlan(header, again, self._file.plan([again, *out.reshape(len(rows), -1)], offsets))
 
     def _check_size(self, width: int, height: int) -> None:
         most = (self.layout.max_width, self.layout.max_height)
@@ -118,6 +129,21 @@ class Framebuffer:
     def _pixels(self) -> int:
         """Check the file's header; where the pixels begin."""
         return pixel_offset(self._file.read(0, HEADER_BYTES), self.layout)
+
+
+class RowsPlan:
+    """Some rows of a screen, and where they go; made by `Framebuffer.plan_rows`."""
+
+    def __init__(self, header: Bytes, again: Bytes, plan: ReadPlan) -> None:
+        self._header = header.tobytes()
+        self._again = again
+        self._plan = plan
+
+    def read(self) -> None:
+        """Fill the target. Raises as `Framebuffer.read` does."""
+        self._plan.read()
+        if self._again.tobytes() != self._header:
+            raise StaleFramebuffer("The framebuffer has another header now.", hint="Ask the guest again.")
 
 
 def pixel_offset(header: Bytes, layout: Layout) -> int:

@@ -36,7 +36,7 @@ class MachineScreen:
 
     def state(self) -> ScreenState:
         """Size, generation and pointer position now."""
-        return self._read_page()[0]
+        return self._checked(self._page.peek())
 
     def size(self) -> tuple[int, int]:
         """Width and height now, in pixels."""
@@ -64,8 +64,11 @@ class MachineScreen:
 
     def _read_page(self) -> tuple[ScreenState, Cursor]:
         state, cursor = self._page.read()
+        return self._checked(state), cursor
+
+    def _checked(self, state: ScreenState) -> ScreenState:
         layout = self.framebuffer.layout
         said = (state.max_width, state.max_height, state.stride_bytes)
         if said != (layout.max_width, layout.max_height, layout.stride_bytes):
             raise StaleFramebuffer(f"The guest's state page tells of another screen: {said}.")
-        return state, cursor
+        return state

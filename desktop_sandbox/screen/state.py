@@ -48,6 +48,18 @@ class StatePage:
             raise StaleFramebuffer("The guest's state page is never seen whole.", hint="Ask the guest again.")
         return self._last
 
+    def peek(self) -> ScreenState:
+        """Size and cursor position now; in one short read while the cursor's picture stays. Raises as `read` does."""
+        state, last = self._header(), self._last
+        if state is None or last is None or state.cursor_serial != last[0].cursor_serial:
+            return self.read()[0]
+        picture = last[1].pixels
+        if picture.shape[:2] != (state.cursor_height, state.cursor_width):
+            return self.read()[0]
+        with self._lock:
+            self._last = state, Cursor(state.cursor_x, state.cursor_y, state.hot_x, state.hot_y, picture)
+        return state
+
     def _try(self) -> tuple[ScreenState, Cursor] | None:
         state = self._header()
         if state is None:

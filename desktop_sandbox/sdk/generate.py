@@ -1,4 +1,4 @@
-"""Generates the synchronous SDK from the asynchronous one: `python -m desktop_sandbox.sdk.generate [--check]`.
+"""Generates the synchronous classes from the asynchronous ones: `python -m desktop_sandbox.sdk.generate [--check]`.
 
 Works on tokens: `async` and `await` go, names are renamed by the table below. A rename that nothing uses is an error,
 so that the table never grows old. The result is formatted with ruff.
@@ -15,21 +15,34 @@ import sys
 import tokenize
 from pathlib import Path
 
-HERE = Path(__file__).parent
-SOURCE, TARGET = HERE / "_async", HERE / "_sync"
+SDK, AGENTS = Path(__file__).parent, Path(__file__).parent.parent / "agents"
+PAIRS = [(top / "_async", top / "_sync") for top in (SDK, AGENTS)]
 HEADER = "# Generated from ../_async by python -m desktop_sandbox.sdk.generate: change that, not this.\n"
 
 RENAMES = {
+    "AsyncAnthropicComputer": "AnthropicComputer",
+    "AsyncComputer": "Computer",
+    "AsyncComputerToolset": "ComputerToolset",
+    "BetaAsyncAbstractComputerToolset20260801": "BetaAbstractComputerToolset20260801",
+    "BetaAsyncComputerConfirmCallable": "BetaComputerConfirmCallable",
     "AsyncClient": "Client",
+    "AsyncClipboard": "Clipboard",
     "AsyncCommands": "Commands",
     "AsyncConnection": "Connection",
+    "AsyncControl": "Control",
+    "AsyncDesktopComputer": "DesktopComputer",
     "AsyncDesktop": "Desktop",
     "AsyncFiles": "Files",
+    "AsyncGeminiComputer": "GeminiComputer",
+    "AsyncHands": "Hands",
     "AsyncHost": "Host",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncOpenAIComputer": "OpenAIComputer",
+    "AsyncRecordings": "Recordings",
     "AsyncSandbox": "Sandbox",
     "AsyncSandboxList": "SandboxList",
+    "AsyncStream": "Stream",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "_async": "_sync",
@@ -39,6 +52,7 @@ RENAMES = {
     "aread": "read",
     "async_chunks": "sync_chunks",
     "async_raw": "sync_raw",
+    "async_fitted": "sync_fitted",
     "async_scope": "sync_scope",
     "async_sleep": "sync_sleep",
     "async_tell": "sync_tell",
@@ -71,16 +85,17 @@ def convert(source: str, used: set[str]) -> str:
     return "".join(lines)
 
 
-def generate() -> dict[str, str]:
-    """All generated files by name. SystemExit if a rename is used nowhere."""
+def generate() -> dict[Path, str]:
+    """All generated files by path. SystemExit if a rename is used nowhere."""
     used: set[str] = set()
     made = {}
-    for path in sorted(SOURCE.glob("*.py")):
-        made[path.name] = convert(path.read_text(), used)
+    for source, target in PAIRS:
+        for path in sorted(source.glob("*.py")):
+            made[target / path.name] = convert(path.read_text(), used)
+        made[target / "__init__.py"] = '"""The synchronous classes, generated."""\n'
     if unused := sorted(set(RENAMES) - used):
         raise SystemExit(f"error: renames that nothing uses: {', '.join(unused)}\nhint: take them out of RENAMES")
-    made["__init__.py"] = '"""The synchronous SDK, generated."""\n'
-    return {name: _formatted(HEADER + text, name) for name, text in made.items()}
+    return {path: _formatted(HEADER + text, path) for path, text in made.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,17 +104,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if something is out of date")
     check = parser.parse_args(argv).check
     made = generate()
-    present = {path.name: path.read_text() for path in TARGET.glob("*.py")}
-    stale = sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
+    present = {path: path.read_text() for _, target in PAIRS for path in target.glob("*.py")}
+    stale = sorted(path for path in made.keys() | present.keys() if made.get(path) != present.get(path))
     if check:
         if stale:
-            print(f"error: out of date: {', '.join(stale)}\nhint: python -m desktop_sandbox.sdk.generate")
+            names = ", ".join(f"{path.parent.parent.name}/{path.name}" for path in stale)
+            print(f"error: out of date: {names}\nhint: python -m desktop_sandbox.sdk.generate")
         return 1 if stale else 0
-    for name in stale:
-        if name in made:
-            (TARGET / name).write_text(made[name])
+    for path in stale:
+        if path in made:
+            path.write_text(made[path])
         else:
-            (TARGET / name).unlink()
+            path.unlink()
     print(f"{len(stale)} of {len(made)} files changed")
     return 0
 
@@ -108,9 +124,9 @@ def _plain_word(match: re.Match[str]) -> str:
     return "" if match[1] else RENAMES.get(match[2], match[2])
 
 
-def _formatted(text: str, name: str) -> str:
+def _formatted(text: str, path: Path) -> str:
     ruff = [sys.executable, "-m", "ruff"]
-    where = ["--stdin-filename", str(TARGET / name), "-"]
+    where = ["--stdin-filename", str(path), "-"]
     tidy = ["check", "--select", "I,F401,UP028", "--fix-only", "--unsafe-fixes", "--quiet"]
     for step in (tidy, ["format", "--quiet"]):
         text = subprocess.run([*ruff, *step, *where], input=text, capture_output=True, text=True, check=True).stdout

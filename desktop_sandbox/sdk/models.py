@@ -11,7 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SandboxInfo:
-    """One sandbox: `state` is creating, running, paused, killing or dead; `reason` says why it is dead."""
+    """One sandbox: `state` is creating, running, paused, killing or dead; `reason` says why it is dead.
+
+    `snapshot` is its place in the tree: what it began from, was rolled back to, or left behind last.
+    """
 
     sandbox_id: str
     template: str
@@ -21,6 +24,35 @@ class SandboxInfo:
     metadata: Mapping[str, str]
     resolution: tuple[int, int]
     reason: str | None = None
+    snapshot: str | None = None
+    on_timeout: str = "kill"
+    auto_resume: bool = False
+    freeze_after: float | None = None
+    frozen: bool = False
+    """It is running, but stands still in memory, being idle; the next call wakes it."""
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """A saved sandbox. `kind` is checkpoint, fork (made for a fork) or pause (of a paused sandbox).
+
+    `parent` is the snapshot before it in the tree; `quiesced`: programs stood still and the file system was written
+    out when it was taken; `stopped_ms`: for how long the sandbox stood still.
+    """
+
+    snapshot_id: str
+    name: str | None
+    sandbox_id: str
+    parent: str | None
+    template: str
+    kind: str
+    created_at: datetime
+    size_bytes: int
+    resolution: tuple[int, int]
+    quiesced: bool
+    stopped_ms: float
+    description: str
+    tags: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -145,6 +177,32 @@ def parse_sandbox(data: Mapping[str, Any]) -> SandboxInfo:
         metadata=data["metadata"],
         resolution=(size["width"], size["height"]),
         reason=data["reason"],
+        snapshot=data["snapshot"],
+        on_timeout=data["on_timeout"],
+        auto_resume=data["auto_resume"],
+        freeze_after=data.get("freeze_after"),
+        frozen=data.get("frozen", False),
+    )
+
+
+def parse_snapshot(data: Mapping[str, Any]) -> SnapshotInfo:
+    """A snapshot out of the API's JSON."""
+    created, size = parse_time(data["created_at"]), data["resolution"]
+    assert created is not None
+    return SnapshotInfo(
+        snapshot_id=data["id"],
+        name=data["name"],
+        sandbox_id=data["sandbox"],
+        parent=data["parent"],
+        template=data["template"],
+        kind=data["kind"],
+        created_at=created,
+        size_bytes=data["size_bytes"],
+        resolution=(size["width"], size["height"]),
+        quiesced=data["quiesced"],
+        stopped_ms=data["stopped_ms"],
+        description=data["description"],
+        tags=tuple(data["tags"]),
     )
 
 

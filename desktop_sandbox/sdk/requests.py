@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import quote
 
 from desktop_sandbox import errors
+from desktop_sandbox.sdk.models import SnapshotInfo
 
 Button = Literal["left", "right", "middle", "back", "forward"]
 Direction = Literal["up", "down", "left", "right"]
@@ -78,10 +80,21 @@ def screenshot_query(
 
 
 def create_body(
-    template: str, resolution: Point | None, timeout: float | None, metadata: Mapping[str, str] | None
+    template: str,
+    resolution: Point | None,
+    timeout: float | None,
+    metadata: Mapping[str, str] | None,
+    *,
+    snapshot: str | None,
+    on_timeout: str,
+    auto_resume: bool,
+    freeze_after: float | None,
 ) -> dict[str, Any]:
     """JSON of a create call."""
     body: dict[str, Any] = {"template": template, "timeout": timeout, "metadata": dict(metadata or {})}
+    body |= {"snapshot": snapshot, "on_timeout": on_timeout, "auto_resume": auto_resume}
+    if freeze_after is not None:
+        body["freeze_after"] = freeze_after
     if resolution is not None:
         body["resolution"] = {"width": resolution[0], "height": resolution[1]}
     return body
@@ -114,3 +127,15 @@ def not_reached(url: str, error: Exception) -> errors.ServerError:
         hint='start one with "make run" or "desktop-sandbox serve", or set DESKTOP_SANDBOX_URL',
         url=url,
     )
+
+
+def snapshot_id(snapshot: str | SnapshotInfo) -> str:
+    """The id of a snapshot that was given as such or by its id."""
+    return snapshot if isinstance(snapshot, str) else snapshot.snapshot_id
+
+
+def segment(name: str) -> str:
+    """An id or a name as one segment of a URL's path; InvalidRequestError for one that would name another path."""
+    if name in ("", ".", "..") or "/" in name:
+        raise errors.InvalidRequestError(f"{name!r} is no id or name", hint="ids and names have no slash; list them")
+    return quote(name, safe="")

@@ -97,6 +97,7 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
             await _rehearse(guest, report)
             idle_cpu = await _settle(machine, report)
             display = await guest.display()
+            uptime_s = int((await guest.info())["uptime_ms"]) / 1000
             await guest.channel.open_ports()
             frozen = await guest.quiesce(freeze=True)
             # the ports stay connected: a child whose ports are connected, too, has no news of them to deal with
@@ -121,6 +122,7 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
         display=display,
         quiesced=frozen,
         idle_cpu=round(idle_cpu, 3),
+        uptime_s=uptime_s,
     )
 
 

@@ -13,6 +13,7 @@ import selectors
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class KeeperClient:
 
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path
+        self._asking = threading.Lock()
         self._socket = self._connect_or_start()
 
     def get(self, key: str) -> int | None:
@@ -45,6 +47,11 @@ class KeeperClient:
         self._socket.close()
 
     def _ask(self, message: dict[str, str], descriptor: int | None = None) -> tuple[dict[str, object], list[int]]:
+        # templates are loaded in threads: two that ask at once could each get the other's answer, and memory
+        with self._asking:
+            return self._exchange(message, descriptor)
+
+    def _exchange(self, message: dict[str, str], descriptor: int | None) -> tuple[dict[str, object], list[int]]:
         for attempt in (1, 2):
             try:
                 socket.send_fds(

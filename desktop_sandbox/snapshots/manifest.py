@@ -79,6 +79,8 @@ class Manifest:
     idle_cpu: float
     """Share of one host core that the machine used just before it was taken."""
     format: int = FORMAT
+    uptime_s: float | None = None
+    """For how long its machine had been up: what runs in a child and is older was part of the template."""
 
     @property
     def shape(self) -> MachineShape:

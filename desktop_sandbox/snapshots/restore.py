@@ -1,16 +1,27 @@
-"""Restore a template as a new machine: RAM mapped copy-on-write, the disk below a new overlay, vCPUs standing still."""
+"""Restore a template or a snapshot as a new machine, vCPUs standing still.
+
+The template's RAM is mapped copy-on-write, a snapshot's pages are written over it; the disk lies below a new overlay.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from desktop_sandbox.microvm.machine import Hypervisor, Machine
+from desktop_sandbox.microvm.private_pages import write_pages
 from desktop_sandbox.snapshots import ram
+from desktop_sandbox.snapshots.checkpoint import copy_file
+from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.keeper import KeeperClient
+from desktop_sandbox.snapshots.snapshot import Snapshot
 from desktop_sandbox.snapshots.templates import Template
+from desktop_sandbox.snapshots.timings import mark
 
 OVERLAY = "overlay.qcow2"
 
@@ -33,7 +44,7 @@ class TemplateMemory:
     def _find_or_load(self, template: Template) -> int:
         kept = self._keeper.get(template.key)
         if kept is not None:
-            if ram.is_sealed(kept):
+            if ram.is_sealed(kept) and os.fstat(kept).st_size == template.manifest.ram.bytes:
                 return kept
             os.close(kept)
         part = template.manifest.ram
@@ -56,30 +67,61 @@ class TemplateMemory:
         self._keeper.close()
 
 
-async def start_child(
-    template: Template, memory_fd: int, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int
-) -> Machine:
-    """A new machine for `load_state`, in `directory` (made already), with a template's memory and disk below its own.
+@dataclass(frozen=True)
+class Origin:
+    """What a new machine begins from: a template, or a snapshot over one. `memory_fd`: the template's RAM, sealed."""
+
+    template: Template
+    memory_fd: int
+    snapshot: Snapshot | None = None
+    delta: Delta | None = None
+
+    @property
+    def display(self) -> Mapping[str, Any]:
+        """What the guest said of its screen when it was saved."""
+        return (self.snapshot or self.template).manifest.display
+
+
+def snapshot_origin(snapshot: Snapshot, memory_fd: int, template: Template, delta: Delta | None = None) -> Origin:
+    """Check a snapshot and read its memory (blocking); `delta` spares both. Raises MachineError if it is damaged."""
+    if delta is None:
+        snapshot.check()
+        delta = snapshot.delta()
+    return Origin(template, memory_fd, snapshot, delta)
+
+
+async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int) -> Machine:
+    """A new machine for `load_state`, in `directory` (made already), with its origin's memory and disk below its own.
 
     Raises MachineError; then no process is left, and the caller removes the directory.
     """
-    shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
+    template, snapshot = origin.template, origin.snapshot
+    if snapshot is None:
+        shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
+    else:
+        await asyncio.to_thread(copy_file, snapshot.disk, directory / OVERLAY)
     return await Machine.start(
         hypervisor,
         machine_id,
         directory,
         template.manifest.shape,
         uid=uid,
-        ram_fd=memory_fd,
+        ram_fd=origin.memory_fd,
         disk=template.disk(directory / OVERLAY),
+        devices_only=snapshot is not None,
+        origin=template.directory.name,
     )
 
 
-async def load_state(machine: Machine, template: Template) -> None:
-    """Bring a child's devices to where the template was taken; its vCPUs stand still. Raises MachineError."""
+async def load_state(machine: Machine, origin: Origin) -> None:
+    """Bring a child's memory and devices to where they were saved; its vCPUs stand still. Raises MachineError."""
+    if origin.delta is not None:
+        # before the devices: those that share rings with the guest look at its memory as they are loaded
+        await asyncio.to_thread(write_pages, machine.ram(), origin.delta.runs, origin.delta.pages)
+        mark("pages")
     # each machine opens the state itself: the position in it would be shared otherwise
-    state_fd = os.open(template.state, os.O_RDONLY | os.O_CLOEXEC)
+    state_fd = os.open((origin.snapshot or origin.template).state, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        await machine.load(state_fd)
+        await machine.load(state_fd, devices_only=origin.snapshot is not None)
     finally:
         os.close(state_fd)

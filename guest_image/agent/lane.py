@@ -20,7 +20,7 @@ from guest_image.agent.journal import log
 from guest_image.agent.port import Port
 from guest_image.agent.protocol import Frame, Kind, ProtocolError, encode_json, load_object
 from guest_image.agent.reactor import Reactor
-from guest_image.agent.remembered import Batch
+from guest_image.agent.remembered import Batch, is_undone
 from guest_image.agent.xworker import Turn, XWorker
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Lane(XWorker):
         outcome = self._do(frame.request, batch, actions)
         if batch.outcome is None:  # else it was given up
             batch.outcome = outcome
-        if batch_id is not None and _undone(outcome):
+        if batch_id is not None and is_undone(outcome):
             self._agent.batches.forget(batch_id)
         return outcome
 
@@ -192,13 +192,7 @@ class Lane(XWorker):
             self._loop.call_later(min(_WATCH_S, self._agent.config.x_timeout_s), self._look)
 
     def _give_up(self, request: int, batch: Batch) -> None:
-        error = OpError(
-            "deadline",
-            f"the X server has not answered for {self._agent.config.x_timeout_s:g} s, at action {batch.index}",
-            hint="the actions before it were done; look at the screen",
-            detail={"index": batch.index},
-        )
-        batch.cancelled.set()
+        error = batch.give_up(self._agent.config.x_timeout_s)
         failed = {
             "index": batch.index,
             "code": "deadline",
@@ -213,12 +207,6 @@ class Lane(XWorker):
         if port is not None:
             answer = encode_json(Kind.ERROR, request, error.to_wire())
             self._reactor.call_soon_threadsafe(port.send, answer, port.epoch)
-
-
-def _undone(outcome: dict[str, Any]) -> bool:
-    """Whether nothing at all was done, for want of a display: then it may be asked for again."""
-    failed = outcome["failed"]
-    return not outcome["results"] and bool(failed) and failed["code"] == "no_display"
 
 
 def _go_first() -> None:

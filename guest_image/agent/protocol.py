@@ -47,6 +47,7 @@ MAX_PAYLOAD = {"control": MAX_FRAME_PAYLOAD, "bulk": MAX_DATA_PAYLOAD, "input": 
 OUTPUT_STREAMS: dict[str, tuple[int, ...]] = {
     "command.run": (STREAM_OUT, STREAM_ERR),
     "file.read": (STREAM_OUT,),
+    "clipboard.get": (STREAM_OUT,),
 }
 """Operations whose answer has streams; such a request is complete when each has ENDed, too."""
 

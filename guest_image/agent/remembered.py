@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from guest_image.agent.errors import OpError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -31,10 +33,26 @@ class Batch:
         """Whether nothing of it is still to be done."""
         return self.outcome is not None or (self.done is not None and self.done.done())
 
+    def give_up(self, silence_s: float) -> OpError:
+        """The performer has said nothing for so long: stop it should it come back. What its host is told."""
+        self.cancelled.set()
+        return OpError(
+            "deadline",
+            f"the X server has not answered for {silence_s:g} s, at action {self.index}",
+            hint="the actions before it were done; look at the screen",
+            detail={"index": self.index},
+        )
+
     def progress(self, report: dict[str, Any]) -> None:
         """The performer says that it goes on (from its thread)."""
         self.index = report.get("index", self.index)
         self.progressed_at = time.monotonic()
+
+
+def is_undone(outcome: dict[str, Any]) -> bool:
+    """Whether nothing at all was done, for want of a display: then it may be asked for again."""
+    failed = outcome["failed"]
+    return not outcome["results"] and bool(failed) and failed["code"] == "no_display"
 
 
 class Batches:

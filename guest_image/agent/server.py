@@ -15,6 +15,7 @@ from guest_image.agent import registry
 from guest_image.agent.accounts import Accounts
 from guest_image.agent.call import Call
 from guest_image.agent.cgroups import UserCgroups
+from guest_image.agent.clipboard import Clipboard
 from guest_image.agent.errors import OpError
 from guest_image.agent.file_threads import FileThreads
 from guest_image.agent.journal import log
@@ -60,6 +61,7 @@ class Agent:
         self.pages = SessionPages(config)
         self.actor = Lane(self, self._connect_actor)
         self.viewer = XWorker("queries", self._connect_viewer)
+        self.clipboard = Clipboard(config.display, config.x_timeout_s)
         self.batches = Batches()
         self.generation = 0
         self.children: dict[int, Child] = {}
@@ -92,6 +94,7 @@ class Agent:
         self.files.close()
         self.actor.close()
         self.viewer.close()
+        self.clipboard.close()
 
     def _connect_actor(self) -> Any:
         """In the actions' thread: what performs actions. Importing X takes a while, so it is done here."""

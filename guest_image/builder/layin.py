@@ -19,6 +19,7 @@ from guest_image.recipe import TREE_DIRECTORY, Recipe
 HOME = "opt/desktop-sandbox"
 USER_ID = 1000
 OWNERS = {"home/user": USER_ID}
+NOT_LAID_IN = {"__pycache__", "dialects"}  # the guest knows no vendor: a new dialect makes no new image
 
 ENABLED = {
     "multi-user.target.wants": ("desktop-session.service", "desktop-agent.service"),
@@ -121,7 +122,7 @@ def package_entries() -> Iterator[cpio.Entry]:
 
 
 def _sources(top: Path) -> list[Path]:
-    return sorted(path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(p for p in top.rglob("*") if p.is_file() and not NOT_LAID_IN & set(p.relative_to(top).parts))
 
 
 def unit_entries() -> Iterator[cpio.Entry]:

@@ -17,6 +17,8 @@ from guest_image.agent.config import AgentConfig
 from guest_image.agent.protocol import PORTS
 from guest_image.agent.server import Agent
 
+DISPLAY = f":{1000 + os.getpid()}"  # an X server's name is its process's alone: other test runs may be on this host
+
 
 class Hub:
     """Listens like QEMU; a host's connection becomes the port's descriptor."""
@@ -81,7 +83,7 @@ class Guest:
             realtime=False,
             set_hostname=False,
             user="root",
-            display=":977",
+            display=DISPLAY,
             **settings,
         )
         self.agent = Agent(self.config)

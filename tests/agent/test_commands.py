@@ -93,9 +93,14 @@ async def test_time_out_ends_the_whole_group(channel):
     )
     assert result["timed_out"] is True
     assert result["signal"] == 9
-    assert time.monotonic() - begin < 3
-    for pid in map(int, out.split()):
-        assert not alive(pid)
+    assert time.monotonic() - begin < 10
+    pids = list(map(int, out.split()))
+    assert len(pids) == 2
+    # the kernel ends the members of a group one after another; only the first is the command itself
+    deadline = time.monotonic() + 10
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, pids
+        await asyncio.sleep(0.01)
 
 
 async def test_time_out_asks_first(channel):

@@ -10,14 +10,14 @@ import pytest
 import pytest_asyncio
 
 from desktop_sandbox.errors import GuestError
-from tests.agent.conftest import Guest
+from tests.agent.conftest import DISPLAY, Guest
 
 pytestmark = pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb")
 
 
 class XServer:
-    def __init__(self, number: int) -> None:
-        self.name = f":{number}"
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.process: subprocess.Popen | None = None
 
     async def start(self) -> None:
@@ -39,7 +39,7 @@ class XServer:
 
 @pytest_asyncio.fixture
 async def x_server():
-    server = XServer(977)
+    server = XServer(DISPLAY)
     await server.start()
     yield server
     server.kill()

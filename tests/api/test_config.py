@@ -56,6 +56,8 @@ def test_a_server_beyond_loopback_needs_a_given_key(tmp_path: Path) -> None:
         ("DESKTOP_SANDBOX_API_KEY", "with space in the middle of it"),
         ("DESKTOP_SANDBOX_MAX_SANDBOXES", "0"),
         ("DESKTOP_SANDBOX_MAX_SANDBOXES", "many"),
+        ("DESKTOP_SANDBOX_TRANSLATION_MIB", "4"),
+        ("DESKTOP_SANDBOX_WARM_POOL", "-1"),
         ("DESKTOP_SANDBOX_MAX_BODY_BYTES", "-1"),
         ("DESKTOP_SANDBOX_BIND", "localhost:99999"),
         ("DESKTOP_SANDBOX_BIND", ":8700"),

@@ -23,11 +23,18 @@ from desktop_sandbox.api.app import create_app
 from desktop_sandbox.config import ServerConfig
 from tests.fake_node import FakeNode
 from tests.live_server import KEY, Live, serving
+from tests.stream.fake_streamer import FakeStreamer
+
+
+@schemathesis.serializer("application/sdp")
+def sdp(ctx: Any, value: Any) -> bytes:
+    """What the generator makes of a text, sent as it is."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory):
-    with serving(tmp_path_factory.mktemp("home")) as live:
+    with serving(tmp_path_factory.mktemp("home"), launch=FakeStreamer().launch) as live:
         httpx.post(live.url + "/v1/sandboxes", json={}, headers=live.headers, verify=False)
         yield live
 

@@ -18,7 +18,9 @@ from desktop_sandbox.bench.run import run, ticks_of
 from desktop_sandbox.errors import ServerError
 from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
-TINY = Counts(creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0)
+TINY = Counts(
+    creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, forks=(2,)
+)
 
 
 def test_quantiles_are_interpolated() -> None:
@@ -110,6 +112,8 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "action.part.server", "action.part.agent", "action.part.display",
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
+        "checkpoint.stopped", "checkpoint.done", "rollback", "pause", "resume", "fork.2.made", "fork.2.acted",
+        "pool.create", "pool.acted",
     }  # fmt: skip
     for figure in figures.values():
         assert set(figure) == {

@@ -168,6 +168,8 @@ SERVE = """
     from tests.fake_node import FakeNode
 
     class LocalNode(FakeNode):
+        media_uid = 1_900_000_000
+
         @classmethod
         async def start(cls, config):
             print("node starts in", config.home, file=sys.stderr)
@@ -246,3 +248,30 @@ def test_times_and_sizes() -> None:
     ]
     assert ago(None) == "never"
     assert [size(n) for n in (None, 5, 2048, 3 << 30)] == ["", "5 B", "2.0 KiB", "3.0 GiB"]
+
+
+def test_exported_memory_is_its_owners_and_wrong_paths_are_told(live: Live, run: Run, tmp_path: Path) -> None:
+    box = run("create").out.strip()
+    saved = run("checkpoint", box).out.strip()
+    file = tmp_path / "a.snapshot"
+    before = os.umask(0)
+    try:
+        assert run("snapshot", "export", saved, str(file)).code == 0
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == 0o600
+    missing = tmp_path / "no-folder" / "a.snapshot"
+    for words in (
+        ("snapshot", "import", "nofile"),
+        ("snapshot", "import", str(tmp_path)),
+        ("snapshot", "export", saved, str(missing)),
+        ("trust", "add", "build-host", str(tmp_path)),
+    ):
+        told = run(*words)
+        assert told.code != 0, words
+        assert "cannot be" in told.err, words
+        assert "give the path of a file" in told.err, words
+        assert "Traceback" not in told.err, words
+    # what is no file is a key that the server reads, or says what is wrong with it
+    assert run("trust", "add", "build-host", "AAAA").code == 0
+    assert live.node.trusting == {"build-host": "AAAA"}

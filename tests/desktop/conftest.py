@@ -117,7 +117,7 @@ class Page:
         """Load the page anew: empty field, no events, not scrolled."""
         number = self.state["number"]
         self.desktop.press("f5")
-        self.wait(lambda state: state["number"] > number, "the page to load anew")
+        self.wait(lambda state: state["number"] > number and state["drawn"], "the page to be drawn anew")
 
     def focus_field(self) -> None:
         """Click into the text field."""

@@ -33,7 +33,8 @@ for (const kind of ['keydown', 'keyup'])
 addEventListener('scroll', tell)
 addEventListener('input', tell)
 document.addEventListener('selectionchange', tell)
-requestAnimationFrame(() => { state.drawn = 1; tell() })
+// Chromium throws input away until a page has painted, and a moment longer
+requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => { state.drawn = 1; tell() }, 800)))
 </script>"""
 
 

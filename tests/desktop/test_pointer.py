@@ -55,9 +55,11 @@ def _share_changed(before: bytes, after: bytes) -> float:
 
 def test_a_drag_selects_text_and_a_middle_click_pastes_it(desktop: Sandbox, page: Page) -> None:
     desktop.drag(page.at(22, 312), page.at(300, 312), duration_ms=800)
+    # until the button is up, the selection may still grow
+    page.wait(lambda state: any(event["kind"] == "mouseup" for event in state["events"]), "the end of the drag")
     state = page.wait(lambda state: "beta gamma delta" in state["selected"], "the text to be selected")
     desktop.middle_click(*page.at(200, 150))
-    page.wait(lambda now: now["value"] == state["selected"], "the text to be pasted")
+    page.wait(lambda now: now["value"] == state["selected"], f"{state['selected']!r} to be pasted")
 
 
 def test_the_wheel_moves_the_page_on_both_axes(desktop: Sandbox, page: Page) -> None:

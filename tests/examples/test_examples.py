@@ -55,6 +55,27 @@ def test_files_and_commands(server: RealServer, tmp_path: Path) -> None:
     assert "failed: 'ls /nowhere' ended with exit code 2" in said
 
 
+@pytest.mark.machine
+def test_tree_search(server: RealServer, tmp_path: Path) -> None:
+    said = run(server, tmp_path, "tree_search.py", "63")
+    assert "step 1: tried 0, 3, 6, 9; kept 6" in said
+    assert "step 2: tried 60, 63, 66, 69; kept 63" in said
+    assert said.endswith("found 63\n")
+
+
+@pytest.mark.machine
+def test_reset_loop(server: RealServer, tmp_path: Path) -> None:
+    assert "4 episodes, a reset took " in run(server, tmp_path, "reset_loop.py", "2", "2")
+
+
 def test_each_example_is_tested() -> None:
-    tested = Path(__file__).read_text()
+    tested = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in tested] == []
+
+
+@pytest.mark.machine
+def test_gym_loop(server: RealServer, tmp_path: Path) -> None:
+    lines = run(server, tmp_path, "gym_loop.py", "2", "3").splitlines()
+    assert lines[0].endswith("images (2, 200, 320, 3), rewards [1. 1.], over [ True  True]")
+    assert lines[1].endswith("rewards [0. 0.], over [False False]")
+    assert lines[2].endswith("rewards [1. 1.], over [ True  True]")

@@ -1,6 +1,6 @@
 """A client that records its events as JSON lines, and reads keys as toolkits do: late, and by the newest keymap.
 
-    python recorder.py DISPLAY FILE [--ping] [--slow SECONDS] [--size WxH]
+    python recorder.py DISPLAY FILE [--ping] [--bare] [--slow SECONDS] [--size WxH]
 
 It looks a keysym up only when it handles the event, `--slow` seconds after it took the event from the queue; after a
 MappingNotify it fetches the map with the next key. With --ping it answers _NET_WM_PING in the order of its queue.
@@ -24,6 +24,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("display")
 parser.add_argument("file")
 parser.add_argument("--ping", action="store_true")
+parser.add_argument("--bare", action="store_true", help="above all windows, without a frame")
 parser.add_argument("--slow", type=float, default=0)
 parser.add_argument("--size", default="400x300")
 parser.add_argument("--at", default="0,0")
@@ -34,7 +35,16 @@ root = display.screen().root
 width, height = map(int, arguments.size.split("x"))
 x, y = map(int, arguments.at.split(","))
 mask = X.KeyPressMask | X.KeyReleaseMask | X.ButtonPressMask | X.ButtonReleaseMask | X.PointerMotionMask
-window = root.create_window(x, y, width, height, 0, display.screen().root_depth, event_mask=mask | X.ExposureMask)
+window = root.create_window(
+    x,
+    y,
+    width,
+    height,
+    0,
+    display.screen().root_depth,
+    event_mask=mask | X.ExposureMask,
+    override_redirect=arguments.bare,
+)
 protocols, ping = display.intern_atom("WM_PROTOCOLS"), display.intern_atom("_NET_WM_PING")
 if arguments.ping:
     window.change_property(protocols, Xatom.ATOM, 32, [ping])

@@ -1,7 +1,11 @@
 import itertools
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
-from Xlib import XK
+from Xlib import XK, X
+from Xlib.display import Display
 
 from actions.model import (
     Click,
@@ -61,6 +65,59 @@ def test_scroll_counts_steps_on_both_axes(performer, recorder):
     assert counts == {4: 4, 5: 25, 6: 3, 7: 2}
     assert all(bool(e["state"] & CONTROL) == (place < 27) for place, e in enumerate(events))
     assert all((e["x"], e["y"]) == (5, 6) for e in events)
+
+
+@contextmanager
+def slow_click_to_focus(server, holds_s):
+    """A window manager that looks at every press for a while before the window gets it."""
+    display = Display(server.name)
+    (window,) = display.screen().root.query_tree().children
+    window.grab_button(
+        X.AnyButton, X.AnyModifier, True, X.ButtonPressMask, X.GrabModeSync, X.GrabModeAsync, X.NONE, X.NONE
+    )
+    display.sync()
+    over = threading.Event()
+
+    def manage():
+        while not over.is_set():
+            while display.pending_events():
+                event = display.next_event()
+                if event.type == X.ButtonPress:
+                    time.sleep(holds_s)
+                    display.allow_events(X.ReplayPointer, event.time)
+                    display.flush()
+            time.sleep(0.005)
+        display.close()
+
+    thread = threading.Thread(target=manage)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("actions", [(Click(100, 110),), (MouseDown(x=100, y=110), MouseUp(x=100, y=110))])
+def test_a_click_stays_where_it_was_though_the_pointer_moves_on(server, performer, recorder, actions):
+    reader = recorder("--size", "600x400")
+    with slow_click_to_focus(server, 0.15):
+        for action in (*actions, Move(300, 250)):
+            performer.perform(action)
+        events = until(lambda: reader.events("motion")[-1:] and reader.events("unbutton") and reader.events())
+    kinds = [(e["kind"], e["x"], e["y"]) for e in events if e["kind"] in ("button", "unbutton")]
+    assert kinds == [("button", 100, 110), ("unbutton", 100, 110)]
+    dragged = [(e["x"], e["y"]) for e in events if e["kind"] == "motion" and e["state"] & X.Button1Mask]
+    assert set(dragged) <= {(100, 110)}
+
+
+def test_keys_after_a_click_wait_until_the_click_has_arrived(server, performer, recorder):
+    reader = recorder("--size", "600x400")
+    with slow_click_to_focus(server, 0.15):
+        performer.perform(Click(100, 110))
+        performer.perform(Key(("a",)))
+        performer.perform(Click(120, 110))
+        performer.perform(Type("b"))
+        events = until(lambda: len(reader.events("release")) == 2 and reader.events("button", "unbutton", "press"))
+    assert [event["kind"] for event in events] == ["button", "unbutton", "press"] * 2
 
 
 def test_drag_never_teleports_and_takes_its_time(performer, recorder):
@@ -163,6 +220,21 @@ def test_key_down_stays_until_key_up(performer, recorder):
     assert until(lambda: reader.events("button"))[0]["state"] & SHIFT
     performer.perform(KeyUp("Shift_L"))
     performer.perform(KeyUp("a"))
+    assert not any(performer.connect().query_keymap())
+
+
+def test_an_exact_key_is_what_it_is_though_shift_is_held(performer, recorder):
+    reader = recorder()
+    performer.perform(KeyDown("shift"))
+    for key in ("slash", "U+0041", "a", "ä", "Left"):
+        performer.perform(KeyDown(key, exact=True))
+        performer.perform(KeyUp(key))
+    performer.perform(KeyDown("slash"))
+    performer.perform(KeyUp("slash"))
+    performer.perform(KeyUp("shift"))
+    assert until(lambda: reader.text().endswith("?") and reader.text()) == "/Aaä<ff51>?"
+    left = next(event for event in reader.events("press") if event["keysym"] == 0xFF51)
+    assert left["state"] & SHIFT
     assert not any(performer.connect().query_keymap())
 
 

@@ -184,6 +184,7 @@ def test_the_lay_in_has_what_the_guest_starts() -> None:
     assert "opt/desktop-sandbox/lib/guest_image/session/run.py" in entries
     assert "opt/desktop-sandbox/lib/actions/__init__.py" in entries
     assert not any("guest_image/builder" in path or "desktop_sandbox" in path for path in entries)
+    assert not any("dialects" in path for path in entries)
     wanted = entries["etc/systemd/system/multi-user.target.wants/desktop-agent.service"].data
     assert wanted == b"/etc/systemd/system/desktop-agent.service"
     assert entries["home/user/.config/mimeapps.list"].uid == 1000

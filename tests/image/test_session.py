@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import mmap
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from guest_image.agent import state_page
 from guest_image.agent.state_page import FILE_BYTES, HEADER_BYTES, ScreenState
 from guest_image.builder import layin
-from guest_image.recipe import load_recipe
+from guest_image.recipe import TREE_DIRECTORY, load_recipe
 from guest_image.session import config
 from guest_image.session.apps import Supervisor, restart_delay_s
 from guest_image.session.cgroups import own_cgroup
@@ -145,3 +147,10 @@ def test_what_is_started_later_is_started_once(tmp_path: Path) -> None:
     for child in supervisor._children.values():
         child.process.wait()
     assert (tmp_path / "clock").read_text() == "x\n"
+
+
+def test_a_nameless_program_runs_but_cannot_learn_the_hosts_name() -> None:
+    nameless = [sys.executable, str(TREE_DIRECTORY / "desktop/usr/local/lib/desktop-sandbox/nameless")]
+    assert subprocess.run([*nameless, "echo", "fine"], capture_output=True, check=True).stdout == b"fine\n"
+    asked = subprocess.run([*nameless, "uname", "-n"], capture_output=True, check=False)
+    assert (asked.returncode, asked.stdout) == (1, b"")

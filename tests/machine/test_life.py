@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,13 @@ def test_why_tells_a_running_ones_story(sandbox: Sandbox) -> None:
     assert why["agent"]["kernel"]
     assert [event["kind"] for event in why["events"]][:1] == ["started"]
     assert {"serial_tail", "qemu_tail", "directory", "pid", "template"} <= set(why)
+
+
+def test_room_for_translated_code_is_the_owners_choice(own_server: RealServer) -> None:
+    own_server.start(DESKTOP_SANDBOX_TRANSLATION_MIB="96")
+    with Sandbox.create("minimal", **own_server.client()) as sandbox:
+        said = Path(f"/proc/{machine_pid(sandbox)}/cmdline").read_bytes().decode()
+        assert ("tb-size=96" in said) == ("tcg" in said)
 
 
 def test_a_full_house_is_refused_with_what_to_do(own_server: RealServer) -> None:

@@ -66,6 +66,12 @@ class AsyncConnection:
             found._users += 1
         return found
 
+    def again(self) -> AsyncConnection:
+        """The same connection for one more user, who gives it back, too."""
+        with _lock:
+            self._users += 1
+        return self
+
     async def release(self) -> None:
         """Give it back; the last one out closes it."""
         with _lock:

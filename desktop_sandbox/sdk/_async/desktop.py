@@ -32,6 +32,8 @@ class AsyncDesktop:
 
     _connection: AsyncConnection
     _path: str
+    wait_for_control: float
+    """So many seconds each action waits while a person drives, before it is refused with ControlHeldError."""
 
     async def act(
         self,
@@ -39,19 +41,24 @@ class AsyncDesktop:
         *,
         screenshot: bool | Mapping[str, Any] = False,
         timeout: float | None = None,
+        wait_for_control: float | None = None,
     ) -> ActResult:
         """Run actions in order, for example `{"type": "click", "x": 4, "y": 5}`.
 
         `screenshot` returns the settled screen at the end (a mapping gives format, quality, scale, region, cursor,
         stable, deadline). Raises InvalidActionError before anything is done, and ActionFailedError at the first
-        action that fails: its `evidence` has `index`, and the `results` of those before it.
+        action that fails: its `evidence` has `index`, and the `results` of those before it. While a person drives the
+        desktop it waits `wait_for_control` seconds (None: the attribute of that name), then raises ControlHeldError.
         """
         body: dict[str, Any] = {"actions": list(actions)}
         if screenshot is not False:
             body["screenshot"] = screenshot if screenshot is True else dict(screenshot)
         if timeout is not None:
             body["timeout"] = timeout
-        wait = ACT_TIMEOUT_S if timeout is None else timeout + 30
+        patience = self.wait_for_control if wait_for_control is None else wait_for_control
+        if patience:
+            body["wait_for_control"] = patience
+        wait = patience + (ACT_TIMEOUT_S if timeout is None else timeout + 30)
         try:
             answer = await self._connection.request("POST", f"{self._path}/actions", body=body, timeout=wait)
         except errors.ActionFailedError as error:

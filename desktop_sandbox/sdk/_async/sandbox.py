@@ -13,13 +13,15 @@ from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
 from desktop_sandbox.sdk._async.files import AsyncFiles
-from desktop_sandbox.sdk.models import SandboxInfo, parse_sandbox
-from desktop_sandbox.sdk.requests import Point, create_body
+from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
+from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 CREATE_TIMEOUT_S = 1200.0  # a create builds its template first where there is none
+SAVE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,23 @@ class AsyncSandboxList:
 class AsyncSandbox(AsyncDesktop):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files.
+    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
+    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
     """
 
     def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:
         """Not to be called: use `create` or `connect`."""
         self._connection = connection
         self._info = info
-        self._path = f"/v1/sandboxes/{info.sandbox_id}"
+        self._path = f"/v1/sandboxes/{segment(info.sandbox_id)}"
         self._released = False
+        self.wait_for_control = 0.0
         self.commands = AsyncCommands(connection, self._path)
         self.files = AsyncFiles(connection, self._path)
+        self.stream = AsyncStream(connection, self._path)
+        self.control = AsyncControl(connection, self._path)
+        self.clipboard = AsyncClipboard(connection, self._path)
+        self.recordings = AsyncRecordings(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<AsyncSandbox {self.sandbox_id} {self._info.template}>"
@@ -61,10 +69,19 @@ class AsyncSandbox(AsyncDesktop):
         resolution: Point | None = None,
         timeout: float | None = 300,
         metadata: Mapping[str, str] | None = None,
+        snapshot: str | SnapshotInfo | None = None,
+        on_timeout: str = "kill",
+        auto_resume: bool = False,
+        freeze_after: float | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
-        """Create a desktop from a template. It ends by itself after `timeout` seconds (None: never).
+        """Create a desktop from a template, or from a snapshot. After `timeout` seconds it ends (None: never).
+
+        `on_timeout="pause"` puts it to disk then instead; with `auto_resume` it comes back when somebody acts or looks.
+
+        After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
+        None: as the server does by itself).
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -72,7 +89,16 @@ class AsyncSandbox(AsyncDesktop):
         """
         connection = AsyncConnection.shared(url, api_key)
         try:
-            body = create_body(template, resolution, timeout, metadata)
+            body = create_body(
+                template,
+                resolution,
+                timeout,
+                metadata,
+                snapshot=None if snapshot is None else snapshot_id(snapshot),
+                on_timeout=on_timeout,
+                auto_resume=auto_resume,
+                freeze_after=freeze_after,
+            )
             answer = await connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
         except BaseException:
@@ -84,7 +110,7 @@ class AsyncSandbox(AsyncDesktop):
         """A sandbox that exists; NotFoundError if there is none."""
         connection = AsyncConnection.shared(url, api_key)
         try:
-            answer = await connection.request("GET", f"/v1/sandboxes/{sandbox_id}")
+            answer = await connection.request("GET", f"/v1/sandboxes/{segment(sandbox_id)}")
             return cls(connection, parse_sandbox(answer.json()))
         except BaseException:
             await connection.release()
@@ -136,6 +162,57 @@ class AsyncSandbox(AsyncDesktop):
         """Change the screen's size, live."""
         body = {"width": width, "height": height}
         return self._learn((await self._connection.request("PUT", f"{self._path}/resolution", body=body)).json())
+
+    # --- saved and brought back
+
+    async def checkpoint(
+        self, name: str | None = None, *, description: str = "", tags: Sequence[str] = ()
+    ) -> SnapshotInfo:
+        """Save it as it is: memory, disk, every open window. It stands still for some tens of milliseconds."""
+        body = {"name": name, "description": description, "tags": [*tags]}
+        answer = await self._connection.request("POST", f"{self._path}/checkpoint", body=body, timeout=SAVE_TIMEOUT_S)
+        return parse_snapshot(answer.json())
+
+    async def fork(
+        self, count: int = 1, *, timeout: float | None = 300, metadata: Mapping[str, str] | None = None
+    ) -> builtins.list[Self]:
+        """`count` new sandboxes that begin where this one is now; all of them, or an error and none.
+
+        Each is a machine of its own, with its own names, clock and random numbers. `metadata` defaults to this one's.
+        """
+        body = {"count": count, "timeout": timeout, "metadata": None if metadata is None else dict(metadata)}
+        answer = await self._connection.request("POST", f"{self._path}/fork", body=body, timeout=CREATE_TIMEOUT_S)
+        made = [parse_sandbox(item) for item in answer.json()["sandboxes"]]
+        return [type(self)(self._connection.again(), info) for info in made]
+
+    async def rollback(self, snapshot: str | SnapshotInfo) -> SandboxInfo:
+        """Bring it back to a snapshot, under the same id; what it did since is gone."""
+        body = {"snapshot": snapshot_id(snapshot)}
+        answer = await self._connection.request("POST", f"{self._path}/rollback", body=body, timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    async def pause(self) -> SandboxInfo:
+        """Put it to disk, with no process left; `resume` brings it back where it was."""
+        answer = await self._connection.request("POST", f"{self._path}/pause", timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    async def resume(self, timeout: float | None = None) -> SandboxInfo:
+        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for)."""
+        body = {"timeout": timeout}
+        answer = await self._connection.request("POST", f"{self._path}/resume", body=body, timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    async def snapshots(self) -> builtins.list[SnapshotInfo]:
+        """Its snapshots, and those that it descends from, oldest first."""
+        params: dict[str, str | builtins.list[str]] = {"sandbox": self.sandbox_id}
+        answer = await self._connection.request("GET", "/v1/snapshots", params=params)
+        return [parse_snapshot(item) for item in answer.json()["snapshots"]]
+
+    def _moved(self, data: Mapping[str, Any]) -> SandboxInfo:
+        """It has another process now: what was known of the old one's memory is forgotten."""
+        if self._connection.screens is not None:
+            self._connection.screens.forget(self.sandbox_id)
+        return self._learn(data)
 
     async def why(self) -> dict[str, Any]:
         """Everything that explains its state: spec, events, tails of its logs."""

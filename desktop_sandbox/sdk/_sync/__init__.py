@@ -1,2 +1,2 @@
 # Generated from ../_async by python -m desktop_sandbox.sdk.generate: change that, not this.
-"""The synchronous SDK, generated."""
+"""The synchronous classes, generated."""

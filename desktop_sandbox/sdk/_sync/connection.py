@@ -67,6 +67,12 @@ class Connection:
             found._users += 1
         return found
 
+    def again(self) -> Connection:
+        """The same connection for one more user, who gives it back, too."""
+        with _lock:
+            self._users += 1
+        return self
+
     def release(self) -> None:
         """Give it back; the last one out closes it."""
         with _lock:

@@ -14,13 +14,15 @@ from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
 from desktop_sandbox.sdk._sync.files import Files
-from desktop_sandbox.sdk.models import SandboxInfo, parse_sandbox
-from desktop_sandbox.sdk.requests import Point, create_body
+from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
+from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 CREATE_TIMEOUT_S = 1200.0  # a create builds its template first where there is none
+SAVE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,23 @@ class SandboxList:
 class Sandbox(Desktop):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files.
+    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
+    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
     """
 
     def __init__(self, connection: Connection, info: SandboxInfo) -> None:
         """Not to be called: use `create` or `connect`."""
         self._connection = connection
         self._info = info
-        self._path = f"/v1/sandboxes/{info.sandbox_id}"
+        self._path = f"/v1/sandboxes/{segment(info.sandbox_id)}"
         self._released = False
+        self.wait_for_control = 0.0
         self.commands = Commands(connection, self._path)
         self.files = Files(connection, self._path)
+        self.stream = Stream(connection, self._path)
+        self.control = Control(connection, self._path)
+        self.clipboard = Clipboard(connection, self._path)
+        self.recordings = Recordings(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.sandbox_id} {self._info.template}>"
@@ -62,10 +70,19 @@ class Sandbox(Desktop):
         resolution: Point | None = None,
         timeout: float | None = 300,
         metadata: Mapping[str, str] | None = None,
+        snapshot: str | SnapshotInfo | None = None,
+        on_timeout: str = "kill",
+        auto_resume: bool = False,
+        freeze_after: float | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
-        """Create a desktop from a template. It ends by itself after `timeout` seconds (None: never).
+        """Create a desktop from a template, or from a snapshot. After `timeout` seconds it ends (None: never).
+
+        `on_timeout="pause"` puts it to disk then instead; with `auto_resume` it comes back when somebody acts or looks.
+
+        After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
+        None: as the server does by itself).
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -73,7 +90,16 @@ class Sandbox(Desktop):
         """
         connection = Connection.shared(url, api_key)
         try:
-            body = create_body(template, resolution, timeout, metadata)
+            body = create_body(
+                template,
+                resolution,
+                timeout,
+                metadata,
+                snapshot=None if snapshot is None else snapshot_id(snapshot),
+                on_timeout=on_timeout,
+                auto_resume=auto_resume,
+                freeze_after=freeze_after,
+            )
             answer = connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
         except BaseException:
@@ -85,7 +111,7 @@ class Sandbox(Desktop):
         """A sandbox that exists; NotFoundError if there is none."""
         connection = Connection.shared(url, api_key)
         try:
-            answer = connection.request("GET", f"/v1/sandboxes/{sandbox_id}")
+            answer = connection.request("GET", f"/v1/sandboxes/{segment(sandbox_id)}")
             return cls(connection, parse_sandbox(answer.json()))
         except BaseException:
             connection.release()
@@ -137,6 +163,55 @@ class Sandbox(Desktop):
         """Change the screen's size, live."""
         body = {"width": width, "height": height}
         return self._learn((self._connection.request("PUT", f"{self._path}/resolution", body=body)).json())
+
+    # --- saved and brought back
+
+    def checkpoint(self, name: str | None = None, *, description: str = "", tags: Sequence[str] = ()) -> SnapshotInfo:
+        """Save it as it is: memory, disk, every open window. It stands still for some tens of milliseconds."""
+        body = {"name": name, "description": description, "tags": [*tags]}
+        answer = self._connection.request("POST", f"{self._path}/checkpoint", body=body, timeout=SAVE_TIMEOUT_S)
+        return parse_snapshot(answer.json())
+
+    def fork(
+        self, count: int = 1, *, timeout: float | None = 300, metadata: Mapping[str, str] | None = None
+    ) -> builtins.list[Self]:
+        """`count` new sandboxes that begin where this one is now; all of them, or an error and none.
+
+        Each is a machine of its own, with its own names, clock and random numbers. `metadata` defaults to this one's.
+        """
+        body = {"count": count, "timeout": timeout, "metadata": None if metadata is None else dict(metadata)}
+        answer = self._connection.request("POST", f"{self._path}/fork", body=body, timeout=CREATE_TIMEOUT_S)
+        made = [parse_sandbox(item) for item in answer.json()["sandboxes"]]
+        return [type(self)(self._connection.again(), info) for info in made]
+
+    def rollback(self, snapshot: str | SnapshotInfo) -> SandboxInfo:
+        """Bring it back to a snapshot, under the same id; what it did since is gone."""
+        body = {"snapshot": snapshot_id(snapshot)}
+        answer = self._connection.request("POST", f"{self._path}/rollback", body=body, timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    def pause(self) -> SandboxInfo:
+        """Put it to disk, with no process left; `resume` brings it back where it was."""
+        answer = self._connection.request("POST", f"{self._path}/pause", timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    def resume(self, timeout: float | None = None) -> SandboxInfo:
+        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for)."""
+        body = {"timeout": timeout}
+        answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=SAVE_TIMEOUT_S)
+        return self._moved(answer.json())
+
+    def snapshots(self) -> builtins.list[SnapshotInfo]:
+        """Its snapshots, and those that it descends from, oldest first."""
+        params: dict[str, str | builtins.list[str]] = {"sandbox": self.sandbox_id}
+        answer = self._connection.request("GET", "/v1/snapshots", params=params)
+        return [parse_snapshot(item) for item in answer.json()["snapshots"]]
+
+    def _moved(self, data: Mapping[str, Any]) -> SandboxInfo:
+        """It has another process now: what was known of the old one's memory is forgotten."""
+        if self._connection.screens is not None:
+            self._connection.screens.forget(self.sandbox_id)
+        return self._learn(data)
 
     def why(self) -> dict[str, Any]:
         """Everything that explains its state: spec, events, tails of its logs."""

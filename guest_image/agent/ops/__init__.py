@@ -6,6 +6,7 @@ def load() -> None:
     from guest_image.agent.ops import (  # noqa: F401
         actions,
         apps,
+        clipboard,
         commands,
         display,
         entries,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from guest_image.agent.errors import OpError
 from guest_image.agent.registry import items, op, string
-from guest_image.agent.remembered import Batch
+from guest_image.agent.remembered import Batch, is_undone
 
 if TYPE_CHECKING:
     from guest_image.agent.call import Call
@@ -82,8 +82,7 @@ def _begin(
             done.exception()
         else:
             result = ran.result()
-            failed = result["failed"]
-            if batch_id is not None and not result["results"] and failed and failed["code"] == "no_display":
+            if batch_id is not None and is_undone(result):
                 agent.batches.forget(batch_id)
             done.set_result(result)
         if any(each.get("type") == "type" for each in actions if isinstance(each, dict)):
@@ -125,14 +124,7 @@ class _Watch:
         if batch.progressed_at is None or time.monotonic() - batch.progressed_at <= self._silence_s:
             self._timer = self._loop.call_later(self._every_s, self._look)
             return
-        batch.cancelled.set()
+        error = batch.give_up(self._silence_s)
         self._agent.actor.replace()
         if not self._running.done():
-            self._running.set_exception(
-                OpError(
-                    "deadline",
-                    f"the X server has not answered for {self._silence_s:g} s, at action {batch.index}",
-                    hint="the actions before it were done; look at the screen",
-                    detail={"index": batch.index},
-                )
-            )
+            self._running.set_exception(error)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from actions.errors import ActionValueError
-from actions.keysyms import resolve_key
+from actions.keysyms import keysym_character, resolve_key
 from guest_image.agent.x.failure import ActionFailed
 from guest_image.agent.x.pauses import pause_until
 from guest_image.agent.x.typist import Typist
@@ -66,12 +66,15 @@ class Keys:
         finally:
             self._release(pressed[::-1])
 
-    def down(self, name: str, cancelled: Cancelled) -> None:
-        """Press a key and leave it down."""
+    def down(self, name: str, cancelled: Cancelled, *, exact: bool = False) -> None:
+        """Press a key and leave it down. `exact`: Shift that is held does not make another character of it.
+
+        A keyboard of another layout may need Shift for what this one has without: Shift+7 is "/" in Germany.
+        """
         self._keyboard.refresh()
         keysym = self._keysym(name)
         if keysym not in self._down:
-            self._down[keysym] = self._press(keysym, cancelled)
+            self._down[keysym] = self._press(keysym, cancelled, exact=exact)
         self._hold_changed()
 
     def up(self, name: str, cancelled: Cancelled) -> None:
@@ -87,19 +90,27 @@ class Keys:
         self._keyboard.repeat(self._keyboard.holding)
         self._display.flush()
 
-    def _press(self, keysym: int, cancelled: Cancelled) -> list[int]:
+    def _press(self, keysym: int, cancelled: Cancelled, *, exact: bool = False) -> list[int]:
         """Press a key, after Shift if it takes one that is not down; returns what was pressed, as keycodes."""
         stroke = self._typist.key_stroke(keysym, cancelled)
         pressed: list[int] = []
-        if stroke.shift and not set(self._keyboard.keymap.shift_keys) & set(self._keyboard.held_modifiers()):
+        shifts = set(self._keyboard.keymap.shift_keys) & set(self._keyboard.held_modifiers())
+        if stroke.shift and not shifts:
             pressed = list(self._keyboard.keymap.shift_keys[:1])
             self._keyboard.press(pressed)
+        in_the_way = shifts if exact and not stroke.shift and self._means_another(keysym, stroke.keycode) else ()
+        self._keyboard.release(in_the_way)
         if self._display.keysym_to_keycode(keysym) == stroke.keycode:
             self._controller.press(self._controller._KeyCode.from_vk(keysym))
         else:
             self._keyboard.press([stroke.keycode])
             self._display.flush()
+        self._keyboard.press(in_the_way)
         return [*pressed, stroke.keycode]
+
+    def _means_another(self, keysym: int, keycode: int) -> bool:
+        """Whether the key would type another character with Shift; keys like Left stay what they are."""
+        return keysym_character(keysym) is not None and self._keyboard.keymap.shifted.get(keycode) != keysym
 
     def _release(self, keycodes: Sequence[int]) -> None:
         self._keyboard.release(keycodes)

@@ -117,7 +117,7 @@ class Performer:
                 controller._display = connection.deferred
             self._typist = Typist(connection)
             self._keys = Keys(self._typist, keyboard, connection.display, connection.deferred)
-            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display.flush)
+            self._pointer = Pointer(mouse, pynput.mouse.Button, connection.display)
             self._typist.keyboard.release_leftovers()
         except (ConnectionClosedError, ImportError, OSError) as error:
             connection.close()
@@ -145,9 +145,12 @@ class Performer:
         with self._keys.held(action.modifiers, cancelled):
             yield
             if action.modifiers:
+                self._pointer.settle()
                 self._typist.let_pointer_events_be_read(cancelled)
 
     def _do(self, action: Action, cancelled: Cancelled, progress: Progress) -> dict[str, Any]:
+        if isinstance(action, Key | KeyDown | Hold | Type):
+            self._pointer.settle()
         match action:
             case Move():
                 self._pointer.move(action.x, action.y)
@@ -167,7 +170,7 @@ class Performer:
             case Key():
                 self._keys.combination(action.keys, action.repeat, cancelled)
             case KeyDown():
-                self._keys.down(action.key, cancelled)
+                self._keys.down(action.key, cancelled, exact=bool(action.exact))
             case KeyUp():
                 self._keys.up(action.key, cancelled)
             case Hold():

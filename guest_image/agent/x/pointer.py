@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
+
+from Xlib import X
 
 from actions.model import Click, Drag, MouseDown, MouseUp, Scroll
 from actions.pointer_path import plan_drag, plan_wheel
@@ -14,14 +17,20 @@ from guest_image.agent.x.pauses import pause_until
 _BUTTON_NAMES = {"left": "left", "middle": "middle", "right": "right", "back": "button8", "forward": "button9"}
 
 _BETWEEN_CLICKS_S = 0.02
+_RELEASE_S = 1.0
+_LOOK_S = (0.001, 0.002, 0.004, 0.008, 0.016)
+_MASKS = {"left": X.Button1Mask, "middle": X.Button2Mask, "right": X.Button3Mask}
 
 
 class Pointer:
     """What a mouse does. Positions are screen pixels; outside the screen the X server would clamp them in silence."""
 
-    def __init__(self, mouse: Any, buttons: Any, flush: Callable[[], None]) -> None:
+    def __init__(self, mouse: Any, buttons: Any, display: Any) -> None:
         self._mouse = mouse
-        self._flush = flush
+        self._flush = display.flush
+        self._root = display.screen().root
+        self._released = 0
+        self._at: tuple[int, int] | None = None
         self._buttons = {name: buttons[member] for name, member in _BUTTON_NAMES.items()}
 
     def position(self) -> tuple[int, int]:
@@ -31,7 +40,9 @@ class Pointer:
 
     def move(self, x: int, y: int) -> None:
         """Be at (x, y)."""
-        self._mouse.position = (x, y)
+        if (x, y) != self._at:
+            self.settle()
+        self._mouse.position = self._at = (x, y)
 
     def click(self, action: Click) -> None:
         """Move if told where, then click."""
@@ -42,16 +53,19 @@ class Pointer:
                 self._flush()
                 time.sleep(_BETWEEN_CLICKS_S)
             self._mouse.click(self._buttons[action.button], 1)
+        self._released |= _MASKS.get(action.button, 0)
 
     def down(self, action: MouseDown) -> None:
         """Move if told where, then press."""
         self._go(action.x, action.y)
         self._mouse.press(self._buttons[action.button])
+        self._released &= ~_MASKS.get(action.button, 0)  # down on purpose: nobody waits for it to go up
 
     def up(self, action: MouseUp) -> None:
         """Move if told where, then let go."""
         self._go(action.x, action.y)
         self._mouse.release(self._buttons[action.button])
+        self._released |= _MASKS.get(action.button, 0)
 
     def scroll(self, action: Scroll, cancelled: Callable[[], bool]) -> None:
         """Turn the wheel, ten steps between two looks at `cancelled`."""
@@ -73,6 +87,7 @@ class Pointer:
         button = self._buttons[action.button]
         self.move(*action.path[0])
         self._mouse.press(button)
+        self._released &= ~_MASKS.get(action.button, 0)
         try:
             seen(cancelled)
             start = time.monotonic()
@@ -87,6 +102,22 @@ class Pointer:
             raise
         finally:
             self._mouse.release(button)
+            self._released |= _MASKS.get(action.button, 0)
+
+    def settle(self) -> None:
+        """Wait until X has let the last buttons go: before the pointer leaves, and before keys.
+
+        A window manager that looks at each click first (click to focus) holds back what follows the press. A move in
+        that time overtakes the release, and the click becomes a drag to the new place; a key goes where the focus was.
+        """
+        if not self._released:
+            return
+        buttons, self._released = self._released, 0
+        deadline = time.monotonic() + _RELEASE_S
+        for attempt in itertools.count():
+            if not self._root.query_pointer().mask & buttons or time.monotonic() >= deadline:
+                return
+            time.sleep(_LOOK_S[min(attempt, len(_LOOK_S) - 1)])
 
     def _go(self, x: int | None, y: int | None) -> None:
         if x is not None and y is not None:

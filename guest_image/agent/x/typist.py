@@ -22,7 +22,7 @@ AHEAD = 3
 SILENT_CHUNKS = 6
 SILENT_PACE_S = 1.0
 STALL_S = 30.0
-POINTER_S = 1.0
+POINTER_S = 4.0
 
 
 class Typist:
@@ -86,7 +86,7 @@ class Typist:
             raise _stopped("cancelled" if cancelled() else "not_responding", text, done)
 
     def let_pointer_events_be_read(self, cancelled: Callable[[], bool]) -> None:
-        """Wait, a second at most, until the window at the pointer has read what was sent to it.
+        """Wait, a few seconds at most, until the window at the pointer has read what was sent to it.
 
         Chromium gives a click the modifiers that are held when it comes to the click, not those of the event.
         """

@@ -1,0 +1,2 @@
+# Generated from ../_async by python -m desktop_sandbox.sdk.generate: change that, not this.
+"""The synchronous classes, generated."""

@@ -1,0 +1,59 @@
+"""Options of the commands that carry snapshots between hosts; what they do is in `carrying`."""
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+trust_app = typer.Typer(help="Whose snapshots may be imported.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_to(snapshot_app: typer.Typer) -> None:
+    """Add export and import to the commands about snapshots."""
+    snapshot_app.command(name="export")(_export)
+    snapshot_app.command(name="import")(_import)
+
+
+def _export(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    json: Json = False,
+) -> None:
+    """Write a snapshot to one signed file."""
+    from desktop_sandbox.cli.carrying import export as run
+
+    run(snapshot, file, as_json=json)
+
+
+def _import(file: Annotated[str, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+    """Take a snapshot from such a file; prints its id."""
+    from desktop_sandbox.cli.carrying import import_ as run
+
+    run(file, as_json=json)
+
+
+@trust_app.command("add")
+def trust_add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    key: Annotated[str, typer.Argument(metavar="KEY|FILE", help="ed25519:…, or a file that holds it.")],
+) -> None:
+    """Trust a host's key."""
+    from desktop_sandbox.cli.carrying import trust_add as run
+
+    run(name, key)
+
+
+@trust_app.command("ls")
+def trust_ls(json: Json = False) -> None:
+    """List the keys that are trusted, and this host's own."""
+    from desktop_sandbox.cli.carrying import trust_ls as run
+
+    run(as_json=json)
+
+
+@trust_app.command("rm")
+def trust_rm(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Trust a key no longer."""
+    from desktop_sandbox.cli.carrying import trust_rm as run
+
+    run(name)

@@ -1,0 +1,232 @@
+"""A machine and the connection to its agent: asks, keeps silent for a checkpoint, stands still in memory and wakes.
+
+Every question passes through `guest`, which wakes a frozen machine first; so nothing is ever said to one that stands
+still. Decides nothing: when to freeze is `freezing`'s matter, life and death the node's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxError
+from desktop_sandbox.microvm.channel import AgentChannel
+from desktop_sandbox.microvm.guest import Guest, Identity
+from desktop_sandbox.microvm.machine import Machine
+
+log = logging.getLogger("desktop_sandbox.node")
+
+T = TypeVar("T")
+CONNECT_S = 15.0
+_QUIESCE_S = 3.0
+
+
+class Attachment:
+    """A machine and its agent."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.uid: int | None = None
+        self.origin = ""
+        """Folder of the template whose RAM it maps."""
+        self.wakes_as: Identity | None = None
+        """Who it is told to be before anything else is asked of it: it was restored without that so far, or a server
+        before this one may have ended before it said so, or while the user's programs stood still for a checkpoint."""
+        self.saving = asyncio.Lock()
+        self.from_template = False
+        """Whether it began from its template, rather than from a snapshot."""
+        self.freeze_after_s: float | None = None
+        """After so long without use it may stand still; 0: never; None: nobody looked it up yet."""
+        self.frozen = False
+        """Whether its vCPUs stand still in memory because nobody needs them."""
+        self.used_at = time.monotonic()
+        self.runs_since: float | None = None
+        """When its vCPUs began to run (monotonic), if this server saw it; without `stood_still_s` it ran since."""
+        self.stood_still_s = 0.0
+        self._stopped_at = 0.0
+        self._clock_late = False
+        self._channel: AgentChannel | None = None
+        self._connecting = asyncio.Lock()
+        self._ended = False
+        self._acting = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.machine.id}{' frozen' if self.frozen else ''}>"
+
+    async def guest(self, deadline_s: float = CONNECT_S, *, by_itself: bool = False) -> Guest:
+        """The agent, connected; a broken connection is made again, a frozen machine wakes.
+
+        `by_itself`: nobody asked for this; it does not count as use.
+
+        Raises ChannelError or DeadlineError, ConflictError where the machine was ended meanwhile.
+        """
+        if not by_itself:
+            self.used_at = time.monotonic()
+        async with self._connecting:
+            # its successor's machine listens at the same paths
+            self._check_not_ended()
+            if self.frozen:
+                await self._wake()
+            if self._channel is None or self._channel.closed:
+                if self._channel is not None:
+                    await self._channel.aclose()
+                self._channel = await AgentChannel.connect(*self.machine.port_paths(), timeout_s=deadline_s)
+                if self._ended:
+                    await self._channel.aclose()
+                    self._check_not_ended()
+            guest = Guest(self._channel)
+            if self.wakes_as is not None:
+                await guest.set_identity(self.wakes_as, thaw=True)
+                self.wakes_as, self._clock_late = None, False
+            elif self._clock_late:
+                self._clock_late = False
+                guest.set_clock_first()
+            return guest
+
+    def _check_not_ended(self) -> None:
+        if self._ended:
+            raise ConflictError(f"{self.machine.id} was ended or replaced meanwhile", hint="look at it, then try again")
+
+    async def ask(self, question: Callable[[Guest], Awaitable[T]]) -> T:
+        """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
+        try:
+            return await question(await self.guest())
+        except ChannelError:
+            return await question(await self.guest())
+
+    # --- standing still
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody asks something of it right now, or it is being saved."""
+        asked = self._channel is not None and self._channel.busy
+        return asked or self._acting.locked() or self._connecting.locked() or self.saving.locked()
+
+    async def freeze(self, since: float) -> bool:
+        """Stop the vCPUs in memory, unless it was used after `since` (monotonic); whether they stand still.
+
+        MachineError if that fails; they go on then.
+        """
+        async with self._connecting:
+            if self._ended or self.frozen or self._acting.locked() or self.saving.locked() or self._is_asked():
+                return self.frozen
+            if self.used_at > since:
+                return False
+            try:
+                await self.machine.stop()
+            except BaseException:
+                # QEMU may do it yet, though nobody waits for it any more
+                self.frozen, self._stopped_at = True, time.monotonic()
+                with contextlib.suppress(DesktopSandboxError):
+                    await asyncio.shield(self._wake())
+                raise
+            self.frozen, self._stopped_at = True, time.monotonic()
+            if self._is_asked():  # by somebody who had the agent in hand already
+                await self._wake()
+            return self.frozen
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether its vCPUs do, or the user's programs in it until it is told who it is."""
+        return self.frozen or self.wakes_as is not None
+
+    async def thaw(self) -> None:
+        """Wake it, with the right time. Nothing where it is awake and knows who it is."""
+        if self.stands_still:
+            await self.guest()
+
+    async def sleep(self, wakes_as: Identity) -> None:
+        """Stand still from the beginning, without an identity yet: the first call gives it that, and wakes it."""
+        self.wakes_as = wakes_as
+        async with self._connecting:
+            await self.machine.stop()
+            self.frozen, self._stopped_at = True, time.monotonic()
+
+    def _is_asked(self) -> bool:
+        return self._channel is not None and self._channel.busy
+
+    async def _wake(self) -> None:
+        await self.machine.resume()
+        self._goes()
+
+    def _goes(self) -> None:
+        if self.frozen:
+            self.stood_still_s += time.monotonic() - self._stopped_at
+            self._clock_late = True
+        self.frozen = False
+
+    # --- checkpoint
+
+    @contextlib.asynccontextmanager
+    async def quiet(self, *, for_good: bool = False) -> AsyncIterator[bool]:
+        """No batch runs, the disk is written out and the user's programs stand still inside the block.
+
+        False where the guest was not ready for that in time. Everything goes on at the end; with `for_good` only where
+        the block fails.
+        """
+        async with self._acting:
+            try:
+                quiesced = await self._quiesce()
+                async with self._silence():
+                    yield quiesced
+            except BaseException:
+                await asyncio.shield(self.go_on())
+                raise
+            if not for_good:
+                await asyncio.shield(self.go_on())
+
+    async def go_on(self) -> None:
+        """Let the vCPUs and the user's programs run, should they stand still."""
+        with contextlib.suppress(DesktopSandboxError):
+            await self.machine.resume()
+            self._goes()
+        with contextlib.suppress(DesktopSandboxError):
+            await self.ask(lambda guest: guest.thaw())
+
+    @contextlib.asynccontextmanager
+    async def _silence(self) -> AsyncIterator[None]:
+        """Nothing is said to the guest inside the block."""
+        async with self._connecting:
+            if self._channel is None or self._channel.closed:
+                yield
+            else:
+                async with self._channel.silence():
+                    yield
+
+    async def _quiesce(self) -> bool:
+        with contextlib.suppress(DesktopSandboxError, TimeoutError):
+            async with asyncio.timeout(_QUIESCE_S + 1):
+                return await (await self.guest()).quiesce(freeze=True, deadline_ms=int(_QUIESCE_S * 1000))
+        return False
+
+    # --- end
+
+    async def detach(self) -> None:
+        """Let go; the machine runs on."""
+        await self._release()
+        await self.machine.detach()
+
+    async def kill(self) -> None:
+        """End the machine and verify it."""
+        await self._release()
+        await self.machine.kill()
+
+    async def _release(self) -> None:
+        self._ended = True
+        if self._channel is not None:
+            await self._channel.aclose()
+            self._channel = None
+
+    async def describe(self) -> dict[str, Any]:
+        """What the agent says of its machine, or why it says nothing. A frozen one is left alone."""
+        if self.frozen:
+            return {"frozen": True}
+        try:
+            async with asyncio.timeout(3):
+                return await (await self.guest(2)).info(2)
+        except (DesktopSandboxError, TimeoutError) as error:
+            return {"error": str(error) or "no answer within 3 s"}

@@ -1,0 +1,178 @@
+"""Create: a sandbox from a template or a snapshot. All of it, or a record that says why not, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from dataclasses import replace
+
+from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.node.birth import bring_up
+from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
+from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec, SandboxState
+from desktop_sandbox.node.lifecycle import SandboxEvent
+from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.parking import Parking
+from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.restore import Origin
+from desktop_sandbox.snapshots.templates import Template
+from desktop_sandbox.snapshots.timings import mark, start_stopwatch
+
+log = logging.getLogger("desktop_sandbox.node")
+
+MAX_TIMEOUT_S = 365 * 24 * 3600.0
+
+
+class Creating(Parking):
+    """The part of a node that makes sandboxes."""
+
+    async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
+        """Make a sandbox from a template (built first, if there is none that fits)."""
+        async with contextlib.AsyncExitStack() as stack:
+            if spec.snapshot is None:
+                return await self._create(spec, None, key)
+            begun_from = await stack.enter_async_context(self._using(spec.snapshot))
+            return await self._create(replace(spec, template=begun_from.template), begun_from.resolution, key)
+
+    async def _create(
+        self,
+        spec: SandboxSpec,
+        saved_size: tuple[int, int] | None,
+        key: str | None,
+        *,
+        origin: Origin | None = None,
+        asleep: bool = False,
+    ) -> SandboxInfo:
+        stopwatch = start_stopwatch()
+        self._check(spec)
+        await self._find_room()
+        parked = self._take(spec)
+        sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
+        size = spec.resolution or saved_size or self.shop.recipe(spec.template).resolution
+        record = new_record(sandbox_id, spec, size, key, str(self._directory(sandbox_id)), time.time())
+        try:
+            record, fresh = await self.store.add(record)
+        except BaseException:
+            if parked is not None:  # a record of its name may stand already: nobody else gets it
+                await self._drop(parked)
+            raise
+        if not fresh:
+            if parked is not None:
+                self._parked.append(parked)
+            return record.info()
+        mark("record")
+        self._creating += 1
+        self._last_create = time.monotonic()
+        live = None
+        try:
+            if parked is None:
+                origin = origin or await self._origin(spec)
+                live = await self._start(sandbox_id, origin, spec.resolution, asleep=asleep)
+                self._adopt(live)
+            else:
+                live = parked.live
+                self._adopt(live)
+                self._start_soon(live.thaw(), f"wake {sandbox_id}")
+                mark("pool")
+            identity = live.machine.process.identity
+            await self.store.set_process(sandbox_id, identity.pid, identity.start_time, str(live.machine.directory))
+            mark("kept")
+            took = {"stages_ms": stopwatch.stages_ms}
+            record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
+        except BaseException as error:
+            await asyncio.shield(self._give_up(sandbox_id, error, live))
+            raise
+        finally:
+            self._creating -= 1
+        log.info("%s = running, pid %d, template %s", sandbox_id, identity.pid, spec.template)
+        return record.info()
+
+    def _check(self, spec: SandboxSpec) -> None:
+        recipe = self.shop.recipe(spec.template)
+        if spec.timeout_s is not None:
+            check_timeout(spec.timeout_s)
+        if spec.freeze_after_s is not None and not 0 <= spec.freeze_after_s <= MAX_TIMEOUT_S:
+            raise InvalidRequestError(
+                f"freeze_after {spec.freeze_after_s} s", hint=f"from 0 (never) to {MAX_TIMEOUT_S:.0f}"
+            )
+        if spec.on_timeout not in ("kill", "pause"):
+            raise InvalidRequestError(f"on_timeout {spec.on_timeout!r}", hint='"kill" or "pause"')
+        if spec.resolution is not None:
+            width, height = spec.resolution
+            check_resolution(width, height, recipe.max_resolution)
+
+    async def _origin(self, spec: SandboxSpec) -> Origin:
+        if spec.snapshot is not None:
+            return await self.snapshot_origin(spec.snapshot)
+        template = await self._template(spec.template)
+        memory = await self._memory.get(template)
+        mark("template")
+        return Origin(template, memory)
+
+    async def _start(
+        self, sandbox_id: str, origin: Origin, size: tuple[int, int] | None, *, asleep: bool = False
+    ) -> LiveSandbox:
+        uid = self._take_uid()
+        directory = self._directory(sandbox_id)
+        try:
+            live = await bring_up(origin, self.hypervisor, sandbox_id, directory, uid, size, asleep=asleep)
+        except BaseException:
+            self._uids.discard(uid)
+            raise
+        live.origin = origin.template.directory.name
+        live.from_template = origin.snapshot is None
+        return live
+
+    async def _template(self, name: str) -> Template:
+        found = self.shop.find_quickly(name)
+        if found is not None:
+            return found
+        _, why = self.shop.find(name)
+        log.info("template %s is built first%s", name, f": {why}" if why else "")
+        return await self.shop.get(
+            name, lambda step: log.debug("%s %.0f %% %s", step.step, step.fraction * 100, step.message)
+        )
+
+
+def new_record(
+    sandbox_id: str, spec: SandboxSpec, size: tuple[int, int], key: str | None, directory: str, now: float
+) -> SandboxRecord:
+    """The record of a sandbox that is being created."""
+    return SandboxRecord(
+        id=sandbox_id,
+        template=spec.template,
+        state=SandboxState.CREATING,
+        created_at=now,
+        expires_at=None if spec.timeout_s is None else now + spec.timeout_s,
+        resolution=size,
+        metadata=dict(spec.metadata),
+        directory=directory,
+        create_key=key,
+        spec={
+            "timeout_s": spec.timeout_s,
+            "on_timeout": spec.on_timeout,
+            "auto_resume": spec.auto_resume,
+            "freeze_after_s": spec.freeze_after_s,
+        },
+        snapshot=spec.snapshot,
+    )
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Raise InvalidRequestError unless a sandbox can live for so long."""
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise InvalidRequestError(
+            f"a timeout of {timeout_s} s", hint=f"above 0 and at most {MAX_TIMEOUT_S:.0f}, or none at all"
+        )
+
+
+def check_resolution(width: int, height: int, largest: tuple[int, int]) -> None:
+    """Raise InvalidRequestError unless the screen can have this size."""
+    if not (MIN_SCREEN_PX <= width <= largest[0] and MIN_SCREEN_PX <= height <= largest[1]):
+        raise InvalidRequestError(
+            f"a screen of {width}×{height}",
+            hint=f"from {MIN_SCREEN_PX}×{MIN_SCREEN_PX} to {largest[0]}×{largest[1]}, this template's largest",
+        )

@@ -1,0 +1,104 @@
+"""Fork: many sandboxes that begin where one is now.
+
+Each child is restored and has answered, and then stands still until all are there: programs that wake after a jump in
+time would keep the processors from the siblings. A call wakes its child at once; the others wake a few at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
+from desktop_sandbox.node.creating import Creating
+from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec
+from desktop_sandbox.node.saving import Saving
+from desktop_sandbox.node.settling import caught_up
+
+log = logging.getLogger("desktop_sandbox.node")
+
+MAX_FORK = 256
+_AT_ONCE = 4
+_FIRST_CALLS_S = 0.5
+_TRIES = 3
+_CATCH_UP_S = 2.0
+
+
+class Forking(Creating, Saving):
+    """The part of a node that forks."""
+
+    async def fork(
+        self,
+        sandbox_id: str,
+        count: int,
+        *,
+        timeout_s: float | None = 300.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[SandboxInfo]:
+        """`count` new sandboxes that begin where this one is now; all of them, or an error and none."""
+        if not 1 <= count <= MAX_FORK:
+            raise InvalidRequestError(f"a fork into {count}", hint=f"from 1 to {MAX_FORK}")
+        parent = await self.store.get(sandbox_id)
+        info, delta = await self._save(await self.live(sandbox_id), "fork")
+        spec = SandboxSpec(
+            timeout_s=timeout_s,
+            metadata=parent.metadata if metadata is None else metadata,
+            snapshot=info.id,
+            on_timeout=parent.info().on_timeout,
+            auto_resume=parent.info().auto_resume,
+            freeze_after_s=parent.info().freeze_after_s,
+        )
+        async with self._using(info.id):
+            self._fresh[info.id] = delta
+            try:
+                made = await self._children(replace(spec, template=info.template), info.resolution, count)
+            finally:
+                self._fresh.pop(info.id, None)
+        self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
+        return made
+
+    async def _wake(self, sandbox_ids: Sequence[str]) -> None:
+        """Children that nobody has called go on too: one after another, each when the one before has caught up."""
+        slots = asyncio.Semaphore(max(1, (os.cpu_count() or 2) - 1))
+
+        async def one(sandbox_id: str) -> None:
+            async with slots:
+                for _ in range(_TRIES):
+                    live = self._live.get(sandbox_id)
+                    if live is None or live.wakes_as is None:
+                        return
+                    try:
+                        await live.thaw()
+                        return await caught_up(live, share=0.5, patience_s=_CATCH_UP_S)
+                    except DesktopSandboxError as error:
+                        log.warning("x %s does not wake: %s", sandbox_id, error.message)
+                        await asyncio.sleep(_FIRST_CALLS_S)
+
+        await asyncio.sleep(_FIRST_CALLS_S)  # those who fork act next, and need the processors more
+        async with asyncio.TaskGroup() as tasks:
+            for sandbox_id in sandbox_ids:
+                tasks.create_task(one(sandbox_id))
+
+    async def _children(self, spec: SandboxSpec, size: tuple[int, int], count: int) -> Sequence[SandboxInfo]:
+        slots = asyncio.Semaphore(_AT_ONCE)
+        origin = await self.snapshot_origin(str(spec.snapshot))
+
+        async def child() -> SandboxInfo:
+            async with slots:
+                return await self._create(spec, size, None, origin=origin, asleep=True)
+
+        tasks = [asyncio.ensure_future(child()) for _ in range(count)]
+        try:
+            return await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            for done in await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True)):
+                if isinstance(done, SandboxInfo):
+                    with contextlib.suppress(DesktopSandboxError):
+                        await asyncio.shield(self.kill(done.id))
+            raise

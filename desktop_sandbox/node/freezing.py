@@ -1,0 +1,124 @@
+"""Freeze what nobody needs: stop the vCPUs of desktops that are idle and unwatched; the next call wakes them.
+
+`idleness` decides; this looks and acts, once a second, and looks into one guest at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Sequence
+from weakref import WeakKeyDictionary
+
+from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.microvm.host import process_cpu_seconds
+from desktop_sandbox.node.idleness import (
+    LOOK,
+    MAX_LOOK_BYTES,
+    MAX_YOUNG,
+    UNSEEN,
+    Idleness,
+    Program,
+    Programs,
+    closer,
+    parse_closer,
+    parse_programs,
+    seen,
+)
+from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.saving import Saving
+
+log = logging.getLogger("desktop_sandbox.node")
+
+_TICK_S = 1.0
+_LOOK_S = 20.0
+
+
+class Freezing(Saving):
+    """The part of a node that lets idle machines stand still."""
+
+    def watched(self, sandbox_ids: Collection[str]) -> None:
+        """These, and no others, are watched or recorded now: they do not stand still."""
+        self._watched = frozenset(sandbox_ids)
+        for sandbox_id in self._watched:
+            live = self._live.get(sandbox_id)
+            if live is not None and live.stands_still:
+                self._start_soon(live.thaw(), f"thaw {sandbox_id}")
+
+    async def _keep_still(self) -> None:
+        """Until cancelled."""
+        quiet: WeakKeyDictionary[LiveSandbox, Idleness] = WeakKeyDictionary()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            for live in list(self._live.values()):
+                try:
+                    await self._consider(live, quiet)
+                except DesktopSandboxError as error:
+                    log.debug("%s is not looked into: %s", live.machine.id, error.message)
+                except Exception:
+                    log.exception("%s x freezing", live.machine.id)
+
+    async def _consider(self, live: LiveSandbox, quiet: WeakKeyDictionary[LiveSandbox, Idleness]) -> None:
+        if live.frozen or not live.machine.process.alive():
+            return
+        if live.freeze_after_s is None:
+            spec = (await self.store.get(live.machine.id)).spec
+            chosen = spec.get("freeze_after_s")
+            live.freeze_after_s = self.config.freeze_after_s if chosen is None else float(chosen)
+        if live.freeze_after_s <= 0:
+            return
+        now = time.monotonic()
+        idle = quiet.setdefault(live, Idleness(live.freeze_after_s, live.used_at))
+        if live.busy or live.machine.id in self._watched:
+            idle.disturbed(now)
+        elif live.used_at > idle.since:
+            idle.disturbed(live.used_at)
+        idle.sample(now, process_cpu_seconds(live.machine.process.pid))
+        if not idle.wants_look(now):
+            return
+        young = await self._young(live)
+        if not idle.found(time.monotonic(), young):
+            return
+        if live.used_at <= idle.since and live.machine.id not in self._watched and await live.freeze(idle.since):
+            log.debug("%s = frozen", live.machine.id)
+
+    async def _young(self, live: LiveSandbox) -> dict[int, Program]:
+        """What was started in the guest since its template was made, seen closely."""
+        printed = await ask_in(live, LOOK)
+        programs = parse_programs(printed)
+        if not programs.uptime_s or len(printed) >= MAX_LOOK_BYTES:
+            return {0: UNSEEN}  # nothing is known of a guest that did not say it all
+        young = programs.young(await self._template_uptime_s(live, programs))
+        if not young:
+            return {}
+        if len(young) > MAX_YOUNG:
+            return seen(young, {})
+        return seen(young, parse_closer(await ask_in(live, closer(young))))
+
+    async def _template_uptime_s(self, live: LiveSandbox, programs: Programs) -> float:
+        """How long the template's machine had been up when it was saved: what is older was part of the template.
+
+        Templates that do not say so are learned from their own children; until then 0, so that all counts as young.
+        """
+        known = self._template_uptimes.get(live.origin)
+        if known is None:
+            template = await asyncio.to_thread(self._template_below, live)
+            known = template.manifest.uptime_s
+            if known is None and live.from_template and live.runs_since is not None:
+                known = programs.uptime_s - (time.monotonic() - live.runs_since - live.stood_still_s)
+            if known is not None:
+                self._template_uptimes[live.origin] = known
+        return known or 0.0
+
+
+async def ask_in(live: LiveSandbox, command: Sequence[str]) -> str:
+    """What a command of root's prints in the guest. ChannelError, DeadlineError and others without an answer."""
+    channel = (await live.guest(by_itself=True)).channel
+    text = bytearray()
+    params = {"command": list(command), "user": "root"}
+    async with channel.stream("command.run", params, timeout_s=_LOOK_S) as stream:
+        async for _, data in stream:
+            text += data[: MAX_LOOK_BYTES - len(text)]
+        await stream.result()
+    return text.decode(errors="replace")

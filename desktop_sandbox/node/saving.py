@@ -1,0 +1,132 @@
+"""Save a running sandbox as a snapshot: the machine's moment, the files, the record, its place in the tree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from desktop_sandbox.errors import CapacityError, ConflictError, MachineError
+from desktop_sandbox.node.capacity import check_room, read_figures
+from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.upkeep import Upkeep
+from desktop_sandbox.snapshots import snapshot as files
+from desktop_sandbox.snapshots.checkpoint import capture, make_room, pages_expected
+from desktop_sandbox.snapshots.delta import Delta
+from desktop_sandbox.snapshots.restore import OVERLAY
+from desktop_sandbox.snapshots.templates import Template, find_templates
+
+log = logging.getLogger("desktop_sandbox.node")
+
+_PAGES_IN_MIB = 256
+
+
+class Saving(Upkeep):
+    """The part of a node that writes snapshots."""
+
+    async def checkpoint(
+        self, sandbox_id: str, *, name: str | None = None, description: str = "", tags: Sequence[str] = ()
+    ) -> SnapshotInfo:
+        """Save a running sandbox as it is; it goes on after some tens of milliseconds."""
+        live = await self.live(sandbox_id)
+        info, _ = await self._save(live, "checkpoint", name=name, description=description, tags=tags)
+        return info
+
+    async def _save(
+        self,
+        live: LiveSandbox,
+        kind: str,
+        *,
+        go_on: bool = True,
+        name: str | None = None,
+        description: str = "",
+        tags: Sequence[str] = (),
+    ) -> tuple[SnapshotInfo, Delta]:
+        """One snapshot of a sandbox at a time, and few at once: each holds the sandbox's memory for a while."""
+        async with live.saving, self._saves:
+            sandbox_id = live.machine.id
+            record = await self.store.get(sandbox_id)
+            snapshot, delta = await self._write(live, go_on=go_on)
+            manifest = snapshot.manifest
+            info = SnapshotInfo(
+                id=manifest.id,
+                name=name,
+                sandbox=sandbox_id,
+                parent=record.snapshot,
+                template=record.template,
+                kind=kind,
+                created_at=manifest.created_at,
+                size_bytes=await asyncio.to_thread(snapshot.size_bytes),
+                resolution=manifest.resolution,
+                quiesced=manifest.quiesced,
+                stopped_ms=manifest.stopped_ms,
+                description=description,
+                tags=tuple(tags),
+            )
+            await self.snapshot_store.add(info)
+            # a sandbox that was rolled back or paused meanwhile does not stand here
+            if go_on and self._live.get(sandbox_id) is live:
+                await self.store.advance(sandbox_id, record.snapshot, info.id)
+            await self.store.note(
+                sandbox_id, kind, {"snapshot": info.id, "name": name, "stopped_ms": info.stopped_ms}, now=time.time()
+            )
+            log.info("%s = %s %s, stopped for %.0f ms", sandbox_id, kind, info.id, info.stopped_ms)
+            return info, delta
+
+    async def _write(self, live: LiveSandbox, *, go_on: bool) -> tuple[files.Snapshot, Delta]:
+        """The files of a snapshot. Raises MachineError and others; then there are none, and the machine goes on."""
+        template = self._template_below(live)
+        size = await live.size()
+        work = files.new_directory(self.config.home, f"ss-{secrets.token_hex(8)}")
+        try:
+            room = await self._make_room(live, work)
+            async with contextlib.AsyncExitStack() as still:
+                quiesced = await still.enter_async_context(live.quiet(for_good=not go_on))
+                captured = await capture(live.machine, live.machine.directory / OVERLAY, work, room, go_on=go_on)
+                if go_on:
+                    await still.aclose()
+                snapshot = await asyncio.to_thread(
+                    files.complete,
+                    work,
+                    captured,
+                    template,
+                    now=time.time(),
+                    resolution=size,
+                    display=live.display,
+                    quiesced=quiesced,
+                )
+        except BaseException as error:
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise MachineError(f"the snapshot cannot be written: {error}", hint="is the disk full?") from error
+            raise
+        return snapshot, captured.delta
+
+    async def _make_room(self, live: LiveSandbox, work: Path) -> memoryview:
+        """Room for the machine's pages: in memory, or in a file where memory is short (it then stands still longer)."""
+        pages = await asyncio.to_thread(pages_expected, live.machine)
+        figures = read_figures(self.config.home, 0)
+        needed = pages // _PAGES_IN_MIB
+        try:
+            check_room(self.limits, figures, memory_mib=needed, disk_mib=needed)
+        except CapacityError as error:
+            if error.evidence.get("short") == "disk":
+                raise
+            log.info("%s = saved through a file: %s", live.machine.id, error.message)
+            return await asyncio.to_thread(make_room, pages, work)
+        return await asyncio.to_thread(make_room, pages)
+
+    def _template_below(self, live: LiveSandbox) -> Template:
+        for template in find_templates(self.config.home):
+            if template.directory.name == live.origin:
+                return template
+        raise ConflictError(
+            f"the template below {live.machine.id} is gone ({live.origin or 'not noted'})",
+            hint="it was removed while this sandbox ran; it cannot be saved any more",
+        )

@@ -1,0 +1,208 @@
+"""A snapshot as one signed file, written and read as a stream.
+
+`DSSNAP1\\n | u32 length | head (JSON) | 32 bytes public key | 64 bytes signature`, then the parts of the snapshot one
+behind the other. The signature is over all before it but the key; the head holds size and SHA-256 of each part, so it
+vouches for the whole. Nothing of a file is believed before its signature was checked, nothing is a snapshot before
+every part was. It needs the very template it was taken over: that does not travel with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from desktop_sandbox.errors import InvalidRequestError, MachineError
+from desktop_sandbox.snapshots import signing
+from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE
+from desktop_sandbox.snapshots.manifest import Part
+from desktop_sandbox.snapshots.snapshot import Snapshot, SnapshotManifest
+from desktop_sandbox.snapshots.templates import MANIFEST, fsync_directory
+
+MAGIC = b"DSSNAP1\n"
+CHUNK_BYTES = 1 << 20
+MAX_HEAD_BYTES = 8 << 20
+_LENGTH = struct.Struct("<I")
+_ID = re.compile(r"ss-[0-9a-f]{1,61}")
+_AFTER_HEAD = signing.KEY_BYTES + signing.SIGNATURE_BYTES
+
+
+def parts_of(manifest: SnapshotManifest) -> tuple[tuple[str, Part], ...]:
+    """The files of a snapshot in the order in which they are exported."""
+    return ((DELTA, manifest.delta), (STATE, manifest.state), (DISK, manifest.disk))
+
+
+@dataclass(frozen=True)
+class Head:
+    """What an exported file says of itself: the manifest, and what people say of the snapshot."""
+
+    manifest: SnapshotManifest
+    about: Mapping[str, Any]
+
+    @property
+    def body_bytes(self) -> int:
+        """Length of all parts together."""
+        return sum(part.bytes for _, part in parts_of(self.manifest))
+
+    @classmethod
+    def read(cls, data: bytes) -> Head:
+        """Read it. Raises InvalidRequestError for what makes no sense."""
+        try:
+            found = json.loads(data)
+            manifest = SnapshotManifest.from_json(json.dumps(found["manifest"]))
+            about = dict(found["about"])
+        except (ValueError, KeyError, TypeError, MachineError) as error:
+            raise _damaged(f"its head cannot be read: {error}") from error
+        sizes = [part.bytes for _, part in parts_of(manifest)]
+        numbers = [*sizes, *manifest.resolution]
+        whole = len(manifest.resolution) == 2 and all(type(each) is int and each >= 0 for each in numbers)
+        if not _ID.fullmatch(str(manifest.id)) or not whole:
+            raise _damaged("its head makes no sense")
+        return cls(manifest, about)
+
+
+def export(
+    snapshot: Snapshot, about: Mapping[str, Any], keys: signing.Keys
+) -> tuple[int, Generator[bytes, None, None]]:
+    """Length in bytes, and the pieces of the file (blocking). Files that go meanwhile are read to their end.
+
+    Raises MachineError where a part is missing or has another length than it should.
+    """
+    head = json.dumps({"manifest": asdict(snapshot.manifest), "about": dict(about)}).encode()
+    message = MAGIC + _LENGTH.pack(len(head)) + head
+    begin = message + keys.own() + keys.sign(message)
+    files: list[IO[bytes]] = []
+    try:
+        for name, part in parts_of(snapshot.manifest):
+            files.append((snapshot.directory / name).open("rb"))
+            if os.fstat(files[-1].fileno()).st_size != part.bytes:
+                raise MachineError(f"{snapshot.directory / name} is damaged", hint="the snapshot is of no use")
+    except BaseException as error:
+        for file in files:
+            file.close()
+        if isinstance(error, OSError):
+            raise MachineError(f"the snapshot cannot be read: {error}") from error
+        raise
+
+    def pieces() -> Generator[bytes, None, None]:
+        try:
+            yield begin
+            for file in files:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        finally:
+            for file in files:
+                file.close()
+
+    body = sum(part.bytes for _, part in parts_of(snapshot.manifest))
+    return len(begin) + body, pieces()
+
+
+class Importer:
+    """Takes an exported file piece by piece; `approve` sees its head and signer before any part is written.
+
+    Everything is written into `work`, a folder that nobody takes for a snapshot. Raises InvalidRequestError for a
+    file that is damaged or cut off, and what `approve` raises. The caller ends it with `finish` or `abandon`.
+    """
+
+    def __init__(self, make_work: Callable[[Head], Path], approve: Callable[[Head, bytes], None]) -> None:
+        self._make_work = make_work
+        self._approve = approve
+        self._buffer = b""
+        self._waiting: list[tuple[str, Part]] = []
+        self._file: IO[bytes] | None = None
+        self._left = 0
+        self._digest = hashlib.sha256()
+        self.head: Head | None = None
+        self.work: Path | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take some bytes (blocking)."""
+        if self.head is None:
+            self._buffer += data
+            data = self._begin()
+        view = memoryview(data)
+        while view:
+            if self._file is None:
+                raise _damaged("there is more in it than there should be")
+            some = view[: self._left]
+            self._file.write(some)
+            self._digest.update(some)
+            self._left -= len(some)
+            view = view[len(some) :]
+            self._next()
+
+    def finish(self) -> tuple[Path, Head]:
+        """The folder with the whole snapshot, durable, to be renamed. Raises InvalidRequestError if it was cut off."""
+        if self.head is None or self.work is None or self._file is not None or self._waiting:
+            raise _damaged("it ends too early")
+        manifest = self.work / MANIFEST
+        manifest.write_text(json.dumps(asdict(self.head.manifest), indent=1))
+        with manifest.open("rb") as file:
+            os.fsync(file.fileno())
+        fsync_directory(self.work)
+        return self.work, self.head
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        if self._file is not None:
+            self._file.close()
+        if self.work is not None:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def _begin(self) -> bytes:
+        """Read the head once it is there; what follows it."""
+        start = len(MAGIC) + _LENGTH.size
+        if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
+            raise InvalidRequestError("this file is no exported snapshot", hint="desktop-sandbox snapshot export")
+        if len(self._buffer) < start:
+            return b""
+        (length,) = _LENGTH.unpack_from(self._buffer, len(MAGIC))
+        if length > MAX_HEAD_BYTES:
+            raise _damaged("its head is too long")
+        end = start + length
+        if len(self._buffer) < end + _AFTER_HEAD:
+            return b""
+        key = self._buffer[end : end + signing.KEY_BYTES]
+        signature = self._buffer[end + signing.KEY_BYTES : end + _AFTER_HEAD]
+        if not signing.is_signed(self._buffer[:end], signature, key):
+            raise _damaged("its signature does not fit its content")
+        head = Head.read(self._buffer[start:end])
+        self._approve(head, key)
+        self.work = self._make_work(head)
+        self.head = head
+        self._waiting = list(parts_of(head.manifest))
+        rest, self._buffer = self._buffer[end + _AFTER_HEAD :], b""
+        self._open()
+        return rest
+
+    def _open(self) -> None:
+        assert self.work is not None
+        name, part = self._waiting[0]
+        self._file, self._left, self._digest = (self.work / name).open("xb"), part.bytes, hashlib.sha256()
+        self._next()
+
+    def _next(self) -> None:
+        """Close a part that is complete, and go on to the one after it."""
+        if self._left or self._file is None:
+            return
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+        name, part = self._waiting.pop(0)
+        if self._digest.hexdigest() != part.digest:
+            raise _damaged(f"{name} in it is not what its head says")
+        if self._waiting:
+            self._open()
+
+
+def _damaged(what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"the file is damaged: {what}", hint="export or copy it anew; nothing was imported")

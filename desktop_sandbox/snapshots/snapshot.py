@@ -1,0 +1,223 @@
+"""Snapshots of sandboxes on disk: write one so that it is whole or not there, find it again, judge whether it fits.
+
+HOME/snapshots/<id>/  manifest.json  delta.bin  state.bin  disk.qcow2
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from desktop_sandbox.errors import MachineError, NotFoundError, SnapshotMismatchError
+from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE, Captured
+from desktop_sandbox.snapshots.delta import Delta, parse_delta, read_delta, write_delta
+from desktop_sandbox.snapshots.manifest import Fit, Part
+from desktop_sandbox.snapshots.templates import (
+    BUILDING,
+    MANIFEST,
+    Template,
+    disk_digest,
+    find_templates,
+    fsync_directory,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SnapshotManifest:
+    """What a snapshot consists of. `template` is the folder of the template whose RAM the delta is against."""
+
+    id: str
+    created_at: float
+    template: str
+    template_ram: str
+    fit: Fit
+    delta: Part
+    state: Part
+    disk: Part
+    resolution: tuple[int, int]
+    display: Mapping[str, Any]
+    quiesced: bool
+    stopped_ms: float
+    format: int = FORMAT
+
+    @classmethod
+    def from_json(cls, text: str) -> SnapshotManifest:
+        """Read it back. Raises MachineError if it is none that this version understands."""
+        try:
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise MachineError(f"the snapshot has format {data['format']}, this version reads {FORMAT}")
+            data["fit"] = Fit(**data["fit"])
+            for part in ("delta", "state", "disk"):
+                data[part] = Part(**data[part])
+            data["resolution"] = tuple(data["resolution"])
+            return cls(**data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise MachineError(f"the snapshot's manifest cannot be read: {error}", hint="it is of no use") from error
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A complete snapshot."""
+
+    directory: Path
+    manifest: SnapshotManifest
+
+    @property
+    def state(self) -> Path:
+        """Device state."""
+        return self.directory / STATE
+
+    @property
+    def disk(self) -> Path:
+        """What the sandbox wrote to its disk, over its template's."""
+        return self.directory / DISK
+
+    def delta(self) -> Delta:
+        """Its memory, checked (blocking, some tens of milliseconds). Raises MachineError if it is damaged."""
+        part = self.manifest.delta
+        return read_delta(self.directory / DELTA, part.bytes, part.digest, self.manifest.fit.memory_mib << 20)
+
+    @contextlib.contextmanager
+    def peek(self) -> Iterator[Delta]:
+        """Its memory, of which no digest is checked: to look at a few pages. Raises OSError or MachineError."""
+        path = self.directory / DELTA
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+            memoryview(mapped) as content,
+        ):
+            delta = parse_delta(path, content, self.manifest.fit.memory_mib << 20)
+            with delta.pages:
+                yield delta
+
+    def check(self) -> None:
+        """Raise MachineError unless device state and disk are what was written (blocking)."""
+        for path, part in ((self.state, self.manifest.state), (self.disk, self.manifest.disk)):
+            if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
+                raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint="it is of no use")
+
+    def size_bytes(self) -> int:
+        """Space taken on this host's disk."""
+        return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())
+
+
+def new_directory(home: Path, snapshot_id: str) -> Path:
+    """A folder to capture into; nothing takes it for a snapshot."""
+    root = home / "snapshots"
+    root.mkdir(exist_ok=True, mode=0o700)
+    work = root / f"{BUILDING}{snapshot_id}"
+    work.mkdir(mode=0o700)
+    return work
+
+
+def complete(
+    work: Path,
+    captured: Captured,
+    template: Template,
+    *,
+    now: float,
+    resolution: tuple[int, int],
+    display: Mapping[str, Any],
+    quiesced: bool,
+) -> Snapshot:
+    """Make what was captured in `work` a snapshot, durably (blocking). Raises OSError; then there is none."""
+    snapshot_id = work.name.removeprefix(BUILDING)
+    digest = write_delta(work / DELTA, captured.delta)
+
+    def part(name: str, digest: str | None = None) -> Part:
+        return Part((work / name).stat().st_size, digest or disk_digest(work / name))
+
+    manifest = SnapshotManifest(
+        id=snapshot_id,
+        created_at=now,
+        template=template.directory.name,
+        template_ram=template.manifest.ram.digest,
+        fit=template.manifest.fit,
+        delta=part(DELTA, digest),
+        state=part(STATE),
+        disk=part(DISK),
+        resolution=resolution,
+        display=dict(display),
+        quiesced=quiesced,
+        stopped_ms=round(captured.stopped_ms, 2),
+    )
+    (work / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
+    for path in work.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    fsync_directory(work)
+    target = work.with_name(snapshot_id)
+    work.rename(target)
+    fsync_directory(target.parent)
+    return Snapshot(target, manifest)
+
+
+def read_snapshot(home: Path, snapshot_id: str) -> Snapshot:
+    """A snapshot by its id. Raises NotFoundError, or MachineError if its manifest is damaged."""
+    directory = home / "snapshots" / snapshot_id
+    try:
+        manifest = SnapshotManifest.from_json((directory / MANIFEST).read_text())
+    except OSError as error:
+        raise NotFoundError(f"the files of snapshot {snapshot_id} are gone: {error.strerror}") from error
+    return Snapshot(directory, manifest)
+
+
+def remove(home: Path, snapshot_id: str) -> None:
+    """Remove a snapshot's files: first it is none any more, then they go."""
+    directory = home / "snapshots" / snapshot_id
+    doomed = directory.with_name(f"{BUILDING}{snapshot_id}-gone")
+    if directory.exists():
+        directory.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def found_ids(home: Path) -> Iterator[str]:
+    """Ids of all complete snapshots on disk."""
+    root = home / "snapshots"
+    if root.is_dir():
+        for directory in root.iterdir():
+            if not directory.name.startswith(".") and (directory / MANIFEST).is_file():
+                yield directory.name
+
+
+def remove_leftovers(home: Path) -> None:
+    """Remove what was never finished, or half removed. For a server that has just taken over HOME."""
+    for directory in (home / "snapshots").glob(f"{BUILDING}*"):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def template_of(home: Path, snapshot: Snapshot, wanted: Fit) -> Template:
+    """The template below a snapshot. SnapshotMismatchError says what is gone or does not fit this host."""
+    manifest = snapshot.manifest
+    differences = manifest.fit.differences(wanted)
+    if differences:
+        raise SnapshotMismatchError(
+            f"snapshot {manifest.id} does not fit this host: {'; '.join(differences)}",
+            hint="restore it where it was taken, or start a new sandbox",
+        )
+    for template in find_templates(home):
+        if template.directory.name == manifest.template and template.manifest.ram.digest == manifest.template_ram:
+            return template
+    raise SnapshotMismatchError(
+        f"the template below snapshot {manifest.id} is gone ({manifest.template})", hint="start a new sandbox"
+    )
+
+
+def snapshots_by_template(home: Path) -> dict[str, list[str]]:
+    """Ids of all complete snapshots by the folder of the template that they need."""
+    found: dict[str, list[str]] = {}
+    for snapshot_id in sorted(found_ids(home)):
+        with contextlib.suppress(MachineError, NotFoundError):
+            found.setdefault(read_snapshot(home, snapshot_id).manifest.template, []).append(snapshot_id)
+    return found

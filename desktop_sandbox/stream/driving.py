@@ -1,0 +1,85 @@
+"""Carries viewers' input to one guest: a worker sends what has come as soon as the guest has done what came before.
+
+Nothing is sent twice, and nothing waits for anything but the guest: what piles up meanwhile becomes one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.node.interface import Node
+from desktop_sandbox.stream.input_queue import InputQueue
+
+log = logging.getLogger("desktop_sandbox.stream")
+
+_KEPT_TIMES = 256
+
+
+class Driver:
+    """The input of one desktop. `failed` is told what the guest could not do, at most once for each batch."""
+
+    def __init__(self, node: Node, sandbox_id: str, failed: Callable[[str, str], None]) -> None:
+        self._node = node
+        self._sandbox = sandbox_id
+        self._failed = failed
+        self._queue = InputQueue()
+        self._news = asyncio.Event()
+        self._first_at = 0.0
+        self.batches = 0
+        self.seconds: list[float] = []
+        """From the arrival of an event to the guest's answer, the newest few."""
+
+    @property
+    def dropped(self) -> int:
+        """Events lost because the guest was too slow."""
+        return self._queue.dropped
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._queue
+
+    def feed(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take a viewer's events, in order."""
+        if not self._queue:
+            self._first_at = time.perf_counter()
+        for event in events:
+            if isinstance(event, Mapping):
+                self._queue.add(event)
+        if self._queue:
+            self._news.set()
+
+    def let_go(self, *, agent_too: bool) -> None:
+        """Another one drives now: drop what waits, and release the viewer's keys and buttons.
+
+        `agent_too`: what the agent may have left down, that is the buttons and modifiers.
+        """
+        self._queue.release()
+        self._queue.forget()
+        if agent_too:
+            self._queue.release_usual()
+        if self._queue:
+            self._news.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while batch := self._queue.take():
+                began = self._first_at
+                self._first_at = time.perf_counter()
+                try:
+                    failed = await self._node.press(self._sandbox, batch)
+                except DesktopSandboxError as error:
+                    self._failed(error.message, error.hint or "")
+                    continue
+                self.batches += 1
+                self.seconds = [*self.seconds[-_KEPT_TIMES:], time.perf_counter() - began]
+                if failed is not None:
+                    self._failed(str(failed.get("message")), str(failed.get("hint") or ""))

@@ -1,0 +1,132 @@
+"""Snapshots through the SDK and the command line, over a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktop_sandbox import ConflictError, Host, InvalidRequestError, NotFoundError, Sandbox
+from desktop_sandbox.cli.snapshots import as_tree
+from tests.live_server import Live
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "desktop_sandbox.cli", *args], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_designs_lines_work(live: Live) -> None:
+    with Sandbox.create("desktop", metadata={"a": "b"}) as desktop:
+        snapshot = desktop.checkpoint("before submit")
+        assert (snapshot.name, snapshot.kind, snapshot.sandbox_id) == (
+            "before submit",
+            "checkpoint",
+            desktop.sandbox_id,
+        )
+        a, b, c = desktop.fork(3)
+        assert len({one.sandbox_id for one in (a, b, c, desktop)}) == 4
+        assert a.get_info().metadata == {"a": "b"}
+        # each holds on to the connection by itself
+        a.kill()
+        b.close()
+        assert c.get_info().state == "running"
+        c.kill()
+        assert desktop.rollback(snapshot).snapshot == snapshot.snapshot_id
+        assert desktop.pause().state == "paused"
+        with pytest.raises(ConflictError):
+            desktop.left_click(1, 1)
+        assert desktop.resume(timeout=60).state == "running"
+        kinds = [info.kind for info in desktop.snapshots()]
+        assert kinds == ["checkpoint", "fork", "pause"]
+        with Sandbox.create(snapshot=snapshot, on_timeout="pause", auto_resume=True) as begun:
+            info = begun.get_info()
+            assert (info.snapshot, info.on_timeout, info.auto_resume) == (snapshot.snapshot_id, "pause", True)
+
+
+def test_snapshots_are_named_found_and_removed(live: Live) -> None:
+    with Sandbox.create() as desktop, Host.connect() as host:
+        made = desktop.checkpoint(tags=["x"], description="d")
+        assert host.get_snapshot(made) == made
+        changed = host.change_snapshot(made.snapshot_id, name="new")
+        assert (changed.name, changed.tags, changed.description) == ("new", ("x",), "d")
+        assert host.change_snapshot(made, tags=[]).tags == ()
+        assert [info.snapshot_id for info in host.snapshots()] == [made.snapshot_id]
+        host.delete_snapshot(made)
+        with pytest.raises(NotFoundError):
+            host.get_snapshot(made)
+        with pytest.raises(NotFoundError):
+            desktop.rollback(made)
+        for count in (0, 257):
+            with pytest.raises(InvalidRequestError):
+                desktop.fork(count)
+        with pytest.raises(InvalidRequestError):
+            Sandbox.create(on_timeout="explode")
+
+
+def test_the_command_line_saves_and_brings_back(live: Live) -> None:
+    box = run("create", "--on-timeout", "pause").stdout.strip()
+    saved = run("checkpoint", box, "--name", "start", "-t", "a", "-t", "b")
+    assert saved.returncode == 0
+    snapshot = saved.stdout.strip()
+    assert "stood still for" in saved.stderr
+    children = run("fork", box, "2").stdout.split()
+    assert len(children) == 2
+    assert run("rollback", box, snapshot).returncode == 0
+    assert run("pause", box).returncode == 0
+    assert json.loads(run("info", box, "--json").stdout)["state"] == "paused"
+    assert "runs again" in run("resume", box).stderr
+    listed = run("snapshot", "ls").stdout
+    assert "start" in listed
+    assert "a b" in listed
+    assert run("snapshot", "set", snapshot, "--name", "other", "--json").returncode == 0
+    assert json.loads(run("snapshot", "ls", "--json").stdout)[0]["name"] == "other"
+    begun = run("create", "--snapshot", snapshot).stdout.strip()
+    assert json.loads(run("info", begun, "--json").stdout)["snapshot"] == snapshot
+    gone = run("snapshot", "rm", snapshot)
+    assert (gone.returncode, gone.stderr) == (0, f"{snapshot} removed\n")
+    again = run("snapshot", "rm", snapshot)
+    assert again.returncode != 0
+    assert "no snapshot" in again.stderr
+
+
+def test_a_tree_is_shown_depth_first(live: Live) -> None:
+    with Sandbox.create() as desktop, Host.connect() as host:
+        root = desktop.checkpoint("root")
+        desktop.checkpoint("left")
+        desktop.checkpoint("left of left")
+        desktop.rollback(root)
+        desktop.checkpoint("right")
+        shown = [(depth, info.name) for depth, info in as_tree(host.snapshots())]
+    assert shown == [(0, "root"), (1, "left"), (2, "left of left"), (1, "right")]
+
+
+def test_snapshots_travel_and_keys_are_trusted(live: Live, tmp_path: Path) -> None:
+    file, key = tmp_path / "a.snapshot", tmp_path / "key"
+    with Sandbox.create() as desktop, Host.connect() as host:
+        made = desktop.checkpoint("a")
+        assert run("snapshot", "export", made.snapshot_id, str(file)).returncode == 0
+        assert [path.name for path in tmp_path.glob("*a.snapshot*")] == ["a.snapshot"]
+        refused = run("snapshot", "import", str(file))
+        assert refused.returncode != 0
+        assert "nobody trusts the signer" in refused.stderr
+        key.write_text("ed25519:elsewhere\n")
+        assert run("trust", "add", "elsewhere", str(key)).returncode == 0
+        assert json.loads(run("trust", "ls", "--json").stdout) == {
+            "own": "ed25519:own",
+            "keys": {"elsewhere": "ed25519:elsewhere"},
+        }
+        assert run("snapshot", "import", str(file)).stdout.strip() == made.snapshot_id
+        with file.open("rb") as opened:
+            assert host.import_snapshot(opened) == made
+        with pytest.raises(InvalidRequestError, match="no exported snapshot"):
+            host.import_snapshot([b"x"])
+        assert run("trust", "rm", "elsewhere").returncode == 0
+        assert run("trust", "rm", "elsewhere").returncode != 0
+        assert run("snapshot", "export", "ss-00", str(tmp_path / "none")).returncode != 0
+        assert [*tmp_path.glob("*none*")] == []
+        assert host.thumbnail(made, 64).startswith(b"\xff\xd8")
