@@ -67,6 +67,7 @@ class FakeNode:
         self.commands_ended = 0
         self.built: list[tuple[str, bool]] = []
         self.templates_ready = {"desktop": "ready", "minimal": "missing"}
+        self.promoted: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self.listeners: list[Heard] = []
         self.sources: list[bool] = []
@@ -242,6 +243,15 @@ class FakeNode:
 
     async def get_snapshot(self, snapshot_id: str) -> SnapshotInfo:
         return self._snapshot(snapshot_id)
+
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        await self._enter("promote_snapshot")
+        self._snapshot(snapshot_id)
+        if name in self.templates_ready:
+            raise errors.ConflictError(f"there is a template {name} already", hint="choose another name")
+        self.templates_ready[name] = "ready"
+        self.promoted[name] = snapshot_id
+        return next(info for info in await self.templates() if info.name == name)
 
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
         content = b"DSSNAP1\n" + self._snapshot(snapshot_id).id.encode()
@@ -490,7 +500,16 @@ class FakeNode:
     async def templates(self) -> list[TemplateInfo]:
         await self._enter("templates")
         return [
-            TemplateInfo(name, state, None, "d" * 64, 1_700_000_000.0, 5 << 30, (1280, 800))
+            TemplateInfo(
+                name,
+                state,
+                None,
+                "d" * 64,
+                1_700_000_000.0,
+                5 << 30,
+                (1280, 800),
+                promoted_from=self.promoted.get(name),
+            )
             for name, state in self.templates_ready.items()
         ]
 
@@ -508,7 +527,10 @@ class FakeNode:
         await self._enter("remove_template")
         if name not in self.templates_ready:
             raise errors.NotFoundError(f"there is no template {name}")
-        self.templates_ready[name] = "missing"
+        if self.promoted.pop(name, None) is None:
+            self.templates_ready[name] = "missing"
+        else:
+            del self.templates_ready[name]
 
     async def usage(self) -> dict[str, Any]:
         await self._enter("usage")

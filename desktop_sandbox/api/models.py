@@ -136,6 +136,12 @@ class ChangeSnapshot(Model):
     tags: Tags | None = None
 
 
+class Promote(Model):
+    """What the template shall be called."""
+
+    name: Name = Field(examples=["logged-in"])
+
+
 class Fork(Model):
     """How many, and what they shall be."""
 
@@ -356,7 +362,10 @@ class WindowList(Model):
 
 
 class Template(Model):
-    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed)."""
+    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed).
+
+    `promoted_from`: the snapshot that it was made of; null for one that is built of a recipe.
+    """
 
     name: str
     state: Literal["ready", "building", "missing", "stale"]
@@ -365,6 +374,7 @@ class Template(Model):
     created_at: str | None
     size_bytes: int | None
     resolution: Resolution | None
+    promoted_from: str | None
 
 
 class TemplateList(Model):

@@ -236,6 +236,18 @@ def snapshot_thumbnail(
     run(snapshot, output, width)
 
 
+@snapshot_app.command(name="promote")
+def snapshot_promote(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
+    json: Json = False,
+) -> None:
+    """Make a template of a snapshot: log in once, then create desktops from there."""
+    from desktop_sandbox.cli.snapshots import promote as run
+
+    run(snapshot, name, as_json=json)
+
+
 @snapshot_app.command(name="rm")
 def snapshot_rm(
     snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...")],

@@ -125,6 +125,16 @@ def change(
         print(f"{snapshot}: {info.name or 'no name'}", file=sys.stderr)
 
 
+def promote(snapshot: str, name: str, *, as_json: bool) -> None:
+    """Make a template of a snapshot."""
+    with Host.connect() as host:
+        info = host.promote_snapshot(snapshot, name)
+    if as_json:
+        print_json(info)
+    else:
+        print(f"template {name} is ready: desktop-sandbox create {name}", file=sys.stderr)
+
+
 def remove(snapshots: Sequence[str], *, as_json: bool) -> None:
     """Remove snapshots."""
     with Host.connect() as host:

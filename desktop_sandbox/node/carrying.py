@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, MachineError, SnapshotMismatchError, UntrustedError
@@ -18,7 +17,7 @@ from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.export import Head, Importer, export
 from desktop_sandbox.snapshots.signing import Keys, show_key
-from desktop_sandbox.snapshots.templates import fsync_directory, wanted_fit
+from desktop_sandbox.snapshots.templates import fsync_directory, offered_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -95,10 +94,9 @@ class Carrying(Upkeep):
             )
         if manifest.id in known:
             raise ConflictError(f"snapshot {manifest.id} is here already", hint="use it, or remove it first")
-        recipe = self.shop.recipe(str(head.about.get("template")))
-        wanted = replace(wanted_fit(recipe, self.hypervisor), image=manifest.fit.image)
+        offered = offered_fit(manifest.fit, self.hypervisor)
         try:
-            files.template_of(self.config.home, files.Snapshot(Path(), manifest), wanted)
+            files.template_of(self.config.home, files.Snapshot(Path(), manifest), offered)
         except SnapshotMismatchError as error:
             raise SnapshotMismatchError(
                 error.message, hint="nothing was imported; it fits the host it is from"

@@ -54,6 +54,7 @@ class NodeCore(ABC):
         """Memory of snapshots that are being forked from."""
         self._pins: Counter[str] = Counter()
         """Snapshots that something is being made from."""
+        self._promoting = asyncio.Lock()
         self._saves = asyncio.Semaphore(_SAVES_AT_ONCE)
         self._creating = 0
         self._last_create = float("-inf")

@@ -51,7 +51,7 @@ class Creating(Parking):
         await self._find_room()
         parked = self._take(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
-        size = spec.resolution or saved_size or self.shop.recipe(spec.template).resolution
+        size = spec.resolution or saved_size or self.shop.screen(spec.template)[0]
         record = new_record(sandbox_id, spec, size, key, str(self._directory(sandbox_id)), time.time())
         try:
             record, fresh = await self.store.add(record)
@@ -91,7 +91,7 @@ class Creating(Parking):
         return record.info()
 
     def _check(self, spec: SandboxSpec) -> None:
-        recipe = self.shop.recipe(spec.template)
+        _, largest = self.shop.screen(spec.template)
         if spec.timeout_s is not None:
             check_timeout(spec.timeout_s)
         if spec.freeze_after_s is not None and not 0 <= spec.freeze_after_s <= MAX_TIMEOUT_S:
@@ -102,7 +102,7 @@ class Creating(Parking):
             raise InvalidRequestError(f"on_timeout {spec.on_timeout!r}", hint='"kill" or "pause"')
         if spec.resolution is not None:
             width, height = spec.resolution
-            check_resolution(width, height, recipe.max_resolution)
+            check_resolution(width, height, largest)
 
     async def _origin(self, spec: SandboxSpec) -> Origin:
         if spec.snapshot is not None:

@@ -99,7 +99,10 @@ class SandboxPage:
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`)."""
+    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`).
+
+    `promoted_from`: the snapshot that it was made of; None for one that is built of a recipe.
+    """
 
     name: str
     state: str
@@ -108,6 +111,7 @@ class TemplateInfo:
     created_at: float | None = None
     size_bytes: int | None = None
     resolution: tuple[int, int] | None = None
+    promoted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -293,6 +297,10 @@ class Node(Protocol):
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove a snapshot. ConflictError while a paused sandbox rests on it."""
+        ...
+
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        """A template `name` that begins where the snapshot was taken. ConflictError where the name is taken."""
         ...
 
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:

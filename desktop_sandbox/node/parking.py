@@ -36,7 +36,7 @@ class Parking(Ending):
         if spec.snapshot is not None:
             return None
         self._demand.note(spec.template, time.monotonic())
-        if not self._parked or spec.resolution not in (None, self.shop.recipe(spec.template).resolution):
+        if not self._parked or spec.resolution not in (None, self.shop.screen(spec.template)[0]):
             return None
         found = self.shop.find_quickly(spec.template)
         for parked in self._parked:
@@ -44,6 +44,13 @@ class Parking(Ending):
                 self._parked.remove(parked)
                 return parked
         return None
+
+    async def _let_go(self, template: str) -> None:
+        """Keep none of this template ready any more."""
+        self._demand.forget(template)
+        for parked in [each for each in self._parked if each.template == template]:
+            self._parked.remove(parked)
+            await self._drop(parked)
 
     async def _drop(self, parked: Parked) -> None:
         """End one that nobody had."""

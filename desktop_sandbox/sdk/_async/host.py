@@ -11,6 +11,8 @@ from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk.models import BuildStep, SnapshotInfo, TemplateInfo, parse_snapshot, parse_template
 from desktop_sandbox.sdk.requests import segment, snapshot_id
 
+PROMOTE_TIMEOUT_S = 300.0
+
 
 class AsyncHost:
     """A server's templates, snapshots and usage; use it with `async with`."""
@@ -67,6 +69,15 @@ class AsyncHost:
     async def delete_snapshot(self, snapshot: str | SnapshotInfo) -> None:
         """Remove a snapshot from the server's disk; ConflictError while a paused sandbox rests on it."""
         await self._connection.request("DELETE", f"/v1/snapshots/{segment(snapshot_id(snapshot))}")
+
+    async def promote_snapshot(self, snapshot: str | SnapshotInfo, name: str) -> TemplateInfo:
+        """Make a template `name` of a snapshot: log in once, then create a thousand desktops from there.
+
+        It stays until `remove_template`, also without the snapshot. ConflictError where the name is taken.
+        """
+        path = f"/v1/snapshots/{segment(snapshot_id(snapshot))}/promote"
+        answer = await self._connection.request("POST", path, body={"name": name}, timeout=PROMOTE_TIMEOUT_S)
+        return parse_template(answer.json())
 
     async def export_snapshot(self, snapshot: str | SnapshotInfo) -> AsyncIterator[bytes]:
         """A snapshot as one signed file, in pieces, to be written to disk."""

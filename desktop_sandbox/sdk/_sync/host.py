@@ -12,6 +12,8 @@ from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk.models import BuildStep, SnapshotInfo, TemplateInfo, parse_snapshot, parse_template
 from desktop_sandbox.sdk.requests import segment, snapshot_id
 
+PROMOTE_TIMEOUT_S = 300.0
+
 
 class Host:
     """A server's templates, snapshots and usage; use it with `with`."""
@@ -68,6 +70,15 @@ class Host:
     def delete_snapshot(self, snapshot: str | SnapshotInfo) -> None:
         """Remove a snapshot from the server's disk; ConflictError while a paused sandbox rests on it."""
         self._connection.request("DELETE", f"/v1/snapshots/{segment(snapshot_id(snapshot))}")
+
+    def promote_snapshot(self, snapshot: str | SnapshotInfo, name: str) -> TemplateInfo:
+        """Make a template `name` of a snapshot: log in once, then create a thousand desktops from there.
+
+        It stays until `remove_template`, also without the snapshot. ConflictError where the name is taken.
+        """
+        path = f"/v1/snapshots/{segment(snapshot_id(snapshot))}/promote"
+        answer = self._connection.request("POST", path, body={"name": name}, timeout=PROMOTE_TIMEOUT_S)
+        return parse_template(answer.json())
 
     def export_snapshot(self, snapshot: str | SnapshotInfo) -> Iterator[bytes]:
         """A snapshot as one signed file, in pieces, to be written to disk."""
