@@ -1,4 +1,4 @@
-"""A snapshot's files as a template's: what is in them, when it is refused, and what is left where it fails. No machine."""
+"""A snapshot's files as a template's: what is in them, when it is refused, what is left where it fails. No machine."""
 
 from __future__ import annotations
 
