@@ -228,8 +228,8 @@ class FakeNode:
         await self.checkpoint(sandbox_id, kind="pause")
         return self._replace(sandbox_id, state=SandboxState.PAUSED)
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        await self._enter("resume")
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        await self._enter("resume from disk" if from_disk else "resume")
         info = self._sandbox(sandbox_id).info
         if info.state not in (SandboxState.PAUSED, SandboxState.RUNNING):
             raise errors.ConflictError(f"{sandbox_id} is {info.state}", hint="only what is paused can be resumed")

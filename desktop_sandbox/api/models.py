@@ -202,9 +202,14 @@ class Rollback(Model):
 
 
 class Resume(Model):
-    """For how long."""
+    """For how long, and from what."""
 
     timeout: TimeoutS | None = Field(default=None, description="Seconds from now; null: as long as it was made for.")
+    from_disk: bool = Field(
+        default=False,
+        description="Boot it from its disk; what it had in memory is not brought back. For one whose memory does not"
+        " fit this host any more (snapshot-mismatch). Takes as long as a boot.",
+    )
 
 
 class ScreenshotOptions(Model):

@@ -99,7 +99,7 @@ async def resume(request: Request, sandbox_id: str, body: models.Resume) -> Resp
     the = services(request)
 
     async def work() -> Answer:
-        return answer_json(sandbox_json(await the.node.resume(sandbox_id, body.timeout)))
+        return answer_json(sandbox_json(await the.node.resume(sandbox_id, body.timeout, from_disk=body.from_disk)))
 
     return await the.once.run(request, work)
 

@@ -188,12 +188,15 @@ def pause(sandbox: SandboxId, json: Json = False) -> None:
 def resume(
     sandbox: SandboxId,
     timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: as long as it was made for.")] = 0,
+    from_disk: Annotated[
+        bool, typer.Option("--from-disk", help="Boot it from its disk; what it had in memory is not brought back.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Bring a paused desktop back."""
     from desktop_sandbox.cli.snapshots import resume as run
 
-    run(sandbox, timeout, as_json=json)
+    run(sandbox, timeout, from_disk=from_disk, as_json=json)
 
 
 @snapshot_app.command(name="ls")

@@ -59,10 +59,11 @@ def pause(sandbox_id: str, *, as_json: bool) -> None:
         _say(desktop.pause(), f"{sandbox_id} is paused", as_json=as_json)
 
 
-def resume(sandbox_id: str, timeout: float, *, as_json: bool) -> None:
+def resume(sandbox_id: str, timeout: float, *, from_disk: bool, as_json: bool) -> None:
     """Resume a sandbox."""
+    words = f"{sandbox_id} runs again" + (", booted from its disk" if from_disk else "")
     with _connected(sandbox_id) as desktop:
-        _say(desktop.resume(timeout or None), f"{sandbox_id} runs again", as_json=as_json)
+        _say(desktop.resume(timeout or None, from_disk=from_disk), words, as_json=as_json)
 
 
 def _say(info: SandboxInfo, words: str, *, as_json: bool) -> None:

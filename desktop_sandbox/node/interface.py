@@ -272,8 +272,11 @@ class Node(Protocol):
         """Put a sandbox away: to disk, no process left. Once more does nothing."""
         ...
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays.
+
+        `from_disk`: boot it from its disk, without what it had in memory.
+        """
         ...
 
     async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:

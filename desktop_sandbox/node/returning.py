@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from desktop_sandbox.errors import ConflictError, MachineError
+from desktop_sandbox.node.booting import DiskOrigin, boot_up, disk_of
 from desktop_sandbox.node.creating import Creating
 from desktop_sandbox.node.interface import NodeNews, SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
@@ -19,6 +21,7 @@ from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.snapshots.restore import Origin
+from desktop_sandbox.snapshots.templates import offered_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -88,8 +91,11 @@ class Returning(Creating, Saving):
         else:
             await live.go_on()  # it is not paused: nobody would find it standing still
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays.
+
+        `from_disk`: boot it from its disk; what it had in memory stays in its snapshot, and is not brought back.
+        """
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
             if record.state is not SandboxState.PAUSED:
@@ -99,11 +105,53 @@ class Returning(Creating, Saving):
             if record.snapshot is None:
                 raise MachineError(f"{sandbox_id} is paused, but at no snapshot", hint="kill it")
             await self._find_room()
-            async with self._using(record.snapshot):
-                origin = await self.snapshot_origin(record.snapshot)
-                record = await self._bring_back(record, origin, self._new_expiry(record, timeout_s))
-        await self._forget_pause(record.snapshot)
+            expires_at, at = self._new_expiry(record, timeout_s), record.snapshot
+            async with self._using(at):
+                if from_disk:
+                    record = await self._boot_back(record, at, expires_at)
+                else:
+                    origin = await self._pause_origin(record, at)
+                    record = await self._bring_back(record, origin, expires_at)
+        if not from_disk:  # else it is the only place where its memory is, as long as it goes on from there
+            await self._forget_pause(record.snapshot)
         return (await self.store.get(sandbox_id)).info()
+
+    async def _pause_origin(self, record: SandboxRecord, snapshot_id: str) -> Origin:
+        """What it goes on from. Where that cannot be brought back, the error and `why` say what is left to do."""
+        try:
+            return await self.snapshot_origin(snapshot_id)
+        except MachineError as error:
+            error.hint = (
+                f"its disk may be whole: desktop-sandbox resume --from-disk {record.id} boots it from there;"
+                " what it had in memory is not brought back"
+            )
+            because = {"because": error.message, "hint": error.hint, "snapshot": snapshot_id}
+            await self.store.note(record.id, "not-resumed", because, now=time.time())
+            raise
+
+    async def _boot_back(self, record: SandboxRecord, snapshot_id: str, expires_at: float | None) -> SandboxRecord:
+        """A paused sandbox's machine, booted from its disk. Whatever fails here leaves it paused."""
+        home = self.config.home
+        snapshot, template, image = await asyncio.to_thread(disk_of, home, snapshot_id)
+        ready = self.shop.ready_conditions(template.manifest.recipe)
+        origin = DiskOrigin(snapshot, template, image, await self._memory.get(template), ready)
+
+        async def boot() -> LiveSandbox:
+            uid = self._take_uid()
+            directory = self._directory(record.id)
+            try:
+                live = await boot_up(origin, self.hypervisor, record.id, directory, uid, record.resolution)
+            except BaseException:
+                self._uids.discard(uid)
+                raise
+            live.origin = template.directory.name
+            return live
+
+        fit = snapshot.manifest.fit
+        differences = await asyncio.to_thread(lambda: fit.differences(offered_fit(fit, self.hypervisor)))
+        said = {"from_disk": True, "because": "; ".join(differences) or "it was asked for"}
+        log.info("%s = booting from its disk: %s", record.id, said["because"])
+        return await self._make_live(record, boot, expires_at, said)
 
     def _new_expiry(self, record: SandboxRecord, timeout_s: float | None) -> float | None:
         """When it expires that begins to live again now: in `timeout_s`, or in as long as it was made for."""
@@ -112,16 +160,26 @@ class Returning(Creating, Saving):
 
     async def _bring_back(self, record: SandboxRecord, origin: Origin, expires_at: float | None) -> SandboxRecord:
         """A paused sandbox's machine from its snapshot. Whatever fails here leaves it paused."""
+        return await self._make_live(record, lambda: self._start(record.id, origin, None), expires_at)
+
+    async def _make_live(
+        self,
+        record: SandboxRecord,
+        start: Callable[[], Awaitable[LiveSandbox]],
+        expires_at: float | None,
+        said: Mapping[str, object] | None = None,
+    ) -> SandboxRecord:
+        """Start a paused sandbox's machine and note that it runs; `said` stands in that event."""
         self._creating += 1
         try:
-            live = await self._start(record.id, origin, None)
+            live = await start()
         finally:
             self._creating -= 1
         try:
             identity = live.machine.process.identity
             await self.store.set_process(record.id, identity.pid, identity.start_time, str(live.machine.directory))
             await self.store.set_expiry(record.id, expires_at)
-            moved = await self._move(record.id, SandboxEvent.RESUMED, record.snapshot)
+            moved = await self._move(record.id, SandboxEvent.RESUMED, record.snapshot, said)
         except BaseException:
             await asyncio.shield(self._stay_paused(live, record.snapshot))
             raise
@@ -135,8 +193,13 @@ class Returning(Creating, Saving):
         if (await self.store.get(live.machine.id, settled=True)).state is SandboxState.RUNNING:
             await self._move(live.machine.id, SandboxEvent.PAUSED, snapshot)
 
-    async def _move(self, sandbox_id: str, event: SandboxEvent, snapshot: str | None) -> SandboxRecord:
+    async def _move(
+        self,
+        sandbox_id: str,
+        event: SandboxEvent,
+        snapshot: str | None,
+        said: Mapping[str, object] | None = None,
+    ) -> SandboxRecord:
         """Durably: after a power cut no machine is left, and the record alone says where the sandbox stands."""
-        return await self.store.move(
-            sandbox_id, event, now=time.time(), data={"snapshot": snapshot}, snapshot=snapshot, durable=True
-        )
+        data = {"snapshot": snapshot, **(said or {})}
+        return await self.store.move(sandbox_id, event, now=time.time(), data=data, snapshot=snapshot, durable=True)

@@ -82,6 +82,7 @@ class Saving(Upkeep):
     async def _write(self, live: LiveSandbox, *, go_on: bool) -> tuple[files.Snapshot, Delta]:
         """The files of a snapshot. Raises MachineError and others; then there are none, and the machine goes on."""
         template = self._template_below(live)
+        booted = files.booted_fit(live.machine.directory)
         size = await live.size()
         work = files.new_directory(self.config.home, f"ss-{secrets.token_hex(8)}")
         try:
@@ -100,6 +101,7 @@ class Saving(Upkeep):
                     resolution=size,
                     display=live.display,
                     quiesced=quiesced,
+                    booted=booted,
                 )
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)

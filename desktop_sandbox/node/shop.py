@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from desktop_sandbox.errors import (
@@ -37,7 +37,7 @@ from desktop_sandbox.snapshots.templates import (
     why_unfit,
 )
 from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, Store, build_image
-from guest_image.recipe import Recipe, RecipeError, load_recipe, recipe_names
+from guest_image.recipe import Condition, Recipe, RecipeError, load_recipe, recipe_names
 
 # seconds that an image takes against those its template takes, for one bar over both
 _IMAGE_SHARE = 0.65
@@ -76,6 +76,13 @@ class TemplateShop:
             return promoted.manifest.resolution, promoted.manifest.promoted.max_resolution
         recipe = self.recipe(name)
         return recipe.resolution, recipe.max_resolution
+
+    def ready_conditions(self, recipe: str) -> Sequence[Condition]:
+        """What its desktop is ready by; nothing where there is no such recipe any more."""
+        try:
+            return self.recipe(recipe).ready
+        except NotFoundError:
+            return ()
 
     def _promoted(self, name: str) -> Template | None:
         """The template of this name that was made of a snapshot, or None; a recipe's name is never one's."""

@@ -19,7 +19,7 @@ from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.checkpoint import copy_file
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.keeper import KeeperClient
-from desktop_sandbox.snapshots.snapshot import Snapshot
+from desktop_sandbox.snapshots.snapshot import Snapshot, note_booted
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark
 
@@ -114,6 +114,8 @@ async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, d
         shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
     else:
         await asyncio.to_thread(copy_file, snapshot.disk, directory / OVERLAY)
+        if snapshot.manifest.booted:
+            note_booted(directory, snapshot.manifest.fit)
     return await Machine.start(
         hypervisor,
         machine_id,

@@ -19,7 +19,7 @@ from desktop_sandbox.microvm.command_line import DEVICE_LAYOUT
 from desktop_sandbox.microvm.host import tsc_khz
 from desktop_sandbox.microvm.machine import Disk, Hypervisor
 from desktop_sandbox.snapshots.manifest import Fit, Manifest
-from guest_image.builder import image_digest
+from guest_image.builder import Image, Store, image_digest
 from guest_image.recipe import Recipe
 
 MANIFEST = "manifest.json"
@@ -124,6 +124,11 @@ def find_templates(home: Path) -> Iterator[Template]:
 def image_directory(home: Path, name: str, digest: str) -> Path:
     """Where the builder keeps an image."""
     return home / "images" / f"{name}-{digest[:16]}"
+
+
+def image_of(home: Path, template: Template) -> Image | None:
+    """The image below a template, with the kernel to boot it; None if it is gone."""
+    return Store(home).find(template.manifest.recipe, template.manifest.fit.image)
 
 
 def find_template(home: Path, recipe: Recipe, hypervisor: Hypervisor) -> tuple[Template | None, str | None]:

@@ -106,6 +106,9 @@ def test_the_command_line_saves_and_brings_back(live: Live) -> None:
     assert run("pause", box).returncode == 0
     assert json.loads(run("info", box, "--json").stdout)["state"] == "paused"
     assert "runs again" in run("resume", box).stderr
+    assert run("pause", box).returncode == 0
+    assert "booted from its disk" in run("resume", box, "--from-disk").stderr
+    assert live.node.calls.count("resume from disk") == 1
     listed = run("snapshot", "ls").stdout
     assert "start" in listed
     assert "a b" in listed
