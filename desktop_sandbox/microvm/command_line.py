@@ -87,9 +87,10 @@ def qemu_arguments(
 ) -> list[str]:
     """QEMU's arguments after its own path.
 
-    With `boot` the RAM file is shared, so that it becomes a template's (`own_memory`), or mapped private (copy on write)
-    like a sealed one. Without `boot` it is mapped private, and the machine waits for `migrate-incoming`: of a template's state, or (`devices_only`) of a checkpoint's, which
-    has no configuration section. Either way vCPUs do not run before `cont`.
+    With `boot` the RAM file is shared, so that it becomes a template's (`own_memory`), or mapped private (copy on
+    write), being a sealed one. Without `boot` it is mapped private, and the machine waits for `migrate-incoming`: of a
+    template's state, or (`devices_only`) of a checkpoint's, which has no configuration section. Either way vCPUs do
+    not run before `cont`.
     """
     machine = "microvm,acpi=on,rtc=on,pcie=off,usb=off,isa-serial=on,mem-merge=off,dump-guest-core=off"
     if devices_only:
