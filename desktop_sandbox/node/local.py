@@ -28,6 +28,7 @@ from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
 from desktop_sandbox.node.promoting import Promoting
+from desktop_sandbox.node.reclaiming import Reclaiming
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.store import Store
 from desktop_sandbox.node.warm_pool import WarmPool
@@ -37,7 +38,18 @@ from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
 class LocalNode(
-    Lookup, House, Forking, Freezing, WarmPool, Carrying, Promoting, Watching, Pictures, GuestCalls, HostCalls
+    Lookup,
+    House,
+    Reclaiming,
+    Forking,
+    Freezing,
+    WarmPool,
+    Carrying,
+    Promoting,
+    Watching,
+    Pictures,
+    GuestCalls,
+    HostCalls,
 ):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""
 
@@ -67,6 +79,7 @@ class LocalNode(
         await node.tidy_snapshots()
         node._start_soon(node._keep_house(), "house")
         node._start_soon(node._keep_still(), "freezing")
+        node._start_soon(node._keep_memory(), "keeping memory free")
         node._start_soon(node._preload(SandboxSpec().template), "preload")
         node._start_soon(node._keep_warm(), "warm pool")
         return node

@@ -54,7 +54,7 @@ class Returning(Creating, Saving):
                     await asyncio.shield(self._put_away(live))
                     expires_at = record.expires_at
                 else:
-                    await self._find_room()
+                    await self._find_room(returning=True)
                     await self.store.set_snapshot(sandbox_id, snapshot_id)
                     expires_at = self._new_expiry(record, None)
                 record = await self._bring_back(replace(record, snapshot=snapshot_id), origin, expires_at)
@@ -68,19 +68,33 @@ class Returning(Creating, Saving):
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
             if record.state is SandboxState.PAUSED:
-                return record.info()
+                return (await self.store.keep_away(sandbox_id) if record.put_away else record).info()
             live = self._live.get(sandbox_id)
             if live is None:
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs can be paused")
-            try:
-                info, _ = await self._save(live, "pause", go_on=False)
-                record = await self._move(sandbox_id, SandboxEvent.PAUSED, info.id)
-            except BaseException:
-                await asyncio.shield(self._as_noted(live))
-                raise
-            await asyncio.shield(self._put_away(live))
+            return await self._pause(live)
+
+    async def pause_idle(self, sandbox_id: str, because: str) -> bool:
+        """Put one away that stands still, for the node's own sake; False if it does not any more."""
+        async with self._end_lock(sandbox_id):
+            live = self._live.get(sandbox_id)
+            if live is None or not live.frozen or live.busy or sandbox_id in self._watched:
+                return False
+            await self._pause(live, {"because": because})
+        return True
+
+    async def _pause(self, live: LiveSandbox, said: Mapping[str, object] | None = None) -> SandboxInfo:
+        """Save and end its machine; `said`: by itself, and why. The caller holds its lock."""
+        sandbox_id = live.machine.id
+        try:
+            info, _ = await self._save(live, "pause", go_on=False)
+            record = await self._move(sandbox_id, SandboxEvent.PAUSED, info.id, said, put_away=said is not None)
+        except BaseException:
+            await asyncio.shield(self._as_noted(live))
+            raise
+        await asyncio.shield(self._put_away(live))
         self.tell(sandbox_id, NodeNews.PAUSED)
-        log.info("%s = paused at %s", sandbox_id, info.id)
+        log.info("%s = paused at %s%s", sandbox_id, info.id, f": {said['because']}" if said else "")
         return record.info()
 
     async def _as_noted(self, live: LiveSandbox) -> None:
@@ -104,8 +118,10 @@ class Returning(Creating, Saving):
                 return record.info()
             if record.snapshot is None:
                 raise MachineError(f"{sandbox_id} is paused, but at no snapshot", hint="kill it")
-            await self._find_room()
+            await self._find_room(returning=True)
             expires_at, at = self._new_expiry(record, timeout_s), record.snapshot
+            if record.put_away and timeout_s is None:
+                expires_at = record.expires_at  # its time went on
             async with self._using(at):
                 if from_disk:
                     record = await self._boot_back(record, at, expires_at)
@@ -199,7 +215,16 @@ class Returning(Creating, Saving):
         event: SandboxEvent,
         snapshot: str | None,
         said: Mapping[str, object] | None = None,
+        *,
+        put_away: bool = False,
     ) -> SandboxRecord:
         """Durably: after a power cut no machine is left, and the record alone says where the sandbox stands."""
-        data = {"snapshot": snapshot, **(said or {})}
-        return await self.store.move(sandbox_id, event, now=time.time(), data=data, snapshot=snapshot, durable=True)
+        return await self.store.move(
+            sandbox_id,
+            event,
+            now=time.time(),
+            data={"snapshot": snapshot, **(said or {})},
+            snapshot=snapshot,
+            spec={"put_away": put_away},
+            durable=True,
+        )
