@@ -261,13 +261,18 @@ class FakeNode:
 
         return len(content), pieces()
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
         content = b"".join([piece async for piece in data])
         if not content.startswith(b"DSSNAP1\n"):
             raise errors.InvalidRequestError("this file is no exported snapshot")
         if not self.trusting:
             raise errors.UntrustedError("nobody trusts the signer", hint="trust add")
-        return self._snapshot(content[8:].decode())
+        found = self._snapshot(content[8:].decode())
+        if name is None:
+            return found
+        again = dataclasses.replace(found, id=f"ss-{next(self._numbers):08x}", name=name)
+        self.saved[again.id] = again
+        return again
 
     async def signing_key(self) -> str:
         return "ed25519:own"

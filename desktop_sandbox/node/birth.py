@@ -15,6 +15,7 @@ from desktop_sandbox.microvm.command_line import PORTS
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import RECORD, Hypervisor, Machine, forget_directory, tail
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
 from desktop_sandbox.snapshots.snapshot import BOOTED
 from desktop_sandbox.snapshots.timings import mark
@@ -72,6 +73,7 @@ async def _bring_up(
     os.makedirs(directory, 0o700, exist_ok=True)
     machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid)
     mark("start")
+    fault_point("create.started")
     live = None
     try:
         live = LiveSandbox(machine, origin.display)

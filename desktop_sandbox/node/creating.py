@@ -17,6 +17,7 @@ from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark, start_stopwatch
@@ -71,6 +72,7 @@ class Creating(Parking):
             if parked is None:
                 origin = origin or await self._origin(spec)
                 live = await self._start(sandbox_id, origin, spec.resolution, asleep=asleep)
+                fault_point("create.made")
                 self._adopt(live)
             else:
                 live = parked.live
@@ -80,6 +82,7 @@ class Creating(Parking):
             identity = live.machine.process.identity
             await self.store.set_process(sandbox_id, identity.pid, identity.start_time, str(live.machine.directory))
             mark("kept")
+            fault_point("create.kept")
             took = {"stages_ms": stopwatch.stages_ms}
             record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
         except BaseException as error:

@@ -21,6 +21,7 @@ from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up
 from desktop_sandbox.snapshots.checkpoint import pages_expected
+from desktop_sandbox.snapshots.faults import fault_point
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -58,12 +59,14 @@ class Forking(Creating, Saving):
             auto_resume=parent.info().auto_resume,
             freeze_after_s=parent.info().freeze_after_s,
         )
+        fault_point("fork.saved")
         async with self._using(info.id):
             self._fresh[info.id] = delta
             try:
                 made = await self._children(replace(spec, template=info.template), info.resolution, count)
             finally:
                 self._fresh.pop(info.id, None)
+        fault_point("fork.made")
         self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
         return made
 

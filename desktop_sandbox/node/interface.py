@@ -310,8 +310,9 @@ class Node(Protocol):
         """A snapshot as one signed file: its length in bytes, and its content in pieces."""
         ...
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
-        """A snapshot out of such a file; it is there whole afterwards, or not at all."""
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
+        """A snapshot out of such a file; it is there whole afterwards, or not at all. `name`: what it is called here;
+        one that is here already then comes once more, under another id."""
         ...
 
     async def signing_key(self) -> str:

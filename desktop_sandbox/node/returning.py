@@ -20,6 +20,7 @@ from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.templates import offered_fit
 
@@ -51,7 +52,9 @@ class Returning(Creating, Saving):
                     except BaseException:
                         await asyncio.shield(self._as_noted(live))
                         raise
+                    fault_point("rollback.noted")
                     await asyncio.shield(self._put_away(live))
+                    fault_point("rollback.ended")
                     expires_at = record.expires_at
                 else:
                     await self._find_room(returning=True)
@@ -92,7 +95,9 @@ class Returning(Creating, Saving):
         except BaseException:
             await asyncio.shield(self._as_noted(live))
             raise
+        fault_point("pause.noted")
         await asyncio.shield(self._put_away(live))
+        fault_point("pause.ended")
         self.tell(sandbox_id, NodeNews.PAUSED)
         log.info("%s = paused at %s%s", sandbox_id, info.id, f": {said['because']}" if said else "")
         return record.info()
@@ -195,10 +200,12 @@ class Returning(Creating, Saving):
             identity = live.machine.process.identity
             await self.store.set_process(record.id, identity.pid, identity.start_time, str(live.machine.directory))
             await self.store.set_expiry(record.id, expires_at)
+            fault_point("resume.made")
             moved = await self._move(record.id, SandboxEvent.RESUMED, record.snapshot, said)
         except BaseException:
             await asyncio.shield(self._stay_paused(live, record.snapshot))
             raise
+        fault_point("resume.noted")
         self._adopt(live)
         self.tell(record.id, NodeNews.BACK)
         log.info("%s = running again, from %s, pid %d", record.id, record.snapshot, identity.pid)

@@ -18,6 +18,7 @@ from typing import Any
 from desktop_sandbox.errors import MachineError, NotFoundError, SnapshotMismatchError
 from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE, Captured
 from desktop_sandbox.snapshots.delta import Delta, parse_delta, read_delta, write_delta
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.manifest import Fit, Part
 from desktop_sandbox.snapshots.templates import (
     BUILDING,
@@ -182,6 +183,7 @@ def complete(
         stopped_ms=round(captured.stopped_ms, 2),
         booted=booted is not None,
     )
+    fault_point("save.files")
     (work / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
     for path in work.iterdir():
         descriptor = os.open(path, os.O_RDONLY)
@@ -191,6 +193,7 @@ def complete(
     target = work.with_name(snapshot_id)
     work.rename(target)
     fsync_directory(target.parent)
+    fault_point("save.renamed")
     return Snapshot(target, manifest)
 
 
