@@ -121,7 +121,7 @@ class Carrying(Upkeep):
         if missing is not None:
             raise SnapshotMismatchError(
                 f"this host lacks what snapshot {manifest.id} was taken over: {missing} is not here"
-                f" (template {manifest.template}, memory {manifest.template_ram[:16]}, image {manifest.fit.image[:16]})",
+                f" (template {manifest.template}, RAM {manifest.template_ram[:16]}, image {manifest.fit.image[:16]})",
                 hint="copy that folder into this HOME from the host it is from, as it is: another build of the same"
                 " recipe is another template; nothing was imported",
             )

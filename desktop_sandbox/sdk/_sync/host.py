@@ -86,14 +86,19 @@ class Host:
         with self._connection.stream("GET", path) as response:
             yield from response.iter_bytes()
 
-    def import_snapshot(self, data: BinaryIO | Iterable[bytes] | Iterable[bytes]) -> SnapshotInfo:
+    def import_snapshot(
+        self, data: BinaryIO | Iterable[bytes] | Iterable[bytes], *, name: str | None = None
+    ) -> SnapshotInfo:
         """Take a snapshot from such a file: an open one, or its pieces. It is there whole afterwards or not at all.
+
+        `name` is what it is called here; one that is here already then comes once more, under another id.
 
         Raises UntrustedError unless this host or one that is trusted signed it, SnapshotMismatchError that says what
         does not fit, ConflictError if it is there already.
         """
         content = runtime.sync_chunks(data)
-        answer = self._connection.request("PUT", "/v1/snapshots/import", content=content, timeout=None)
+        params = {} if name is None else {"name": name}
+        answer = self._connection.request("PUT", "/v1/snapshots/import", content=content, params=params, timeout=None)
         return parse_snapshot(answer.json())
 
     def signing_key(self) -> str:
