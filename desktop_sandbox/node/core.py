@@ -99,9 +99,9 @@ class NodeCore(ABC):
 
     def _check_room(self, count: int = 1, each_mib: int = FIRST_MEMORY_MIB) -> None:
         """Raise CapacityError unless so many more machines fit, which take so much memory each at first."""
-        figures = read_figures(self.config.home, len(self._live) + self._creating + count - 1)
+        figures = read_figures(self.config.home, len(self._live) + self._creating)
         memory = each_mib * count + FIRST_MEMORY_MIB * self._creating
-        check_room(self.limits, figures, memory_mib=memory, disk_mib=FIRST_DISK_MIB * count)
+        check_room(self.limits, figures, memory_mib=memory, disk_mib=FIRST_DISK_MIB * count, count=count)
 
     async def _relieve(self) -> bool:
         """Free some memory by putting away what nobody needs now; whether there was something."""
