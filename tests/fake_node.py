@@ -67,6 +67,7 @@ class FakeNode:
         self.commands_ended = 0
         self.built: list[tuple[str, bool]] = []
         self.templates_ready = {"desktop": "ready", "minimal": "missing"}
+        self.promoted: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self.listeners: list[Heard] = []
         self.sources: list[bool] = []
@@ -227,8 +228,8 @@ class FakeNode:
         await self.checkpoint(sandbox_id, kind="pause")
         return self._replace(sandbox_id, state=SandboxState.PAUSED)
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        await self._enter("resume")
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        await self._enter("resume from disk" if from_disk else "resume")
         info = self._sandbox(sandbox_id).info
         if info.state not in (SandboxState.PAUSED, SandboxState.RUNNING):
             raise errors.ConflictError(f"{sandbox_id} is {info.state}", hint="only what is paused can be resumed")
@@ -243,6 +244,15 @@ class FakeNode:
     async def get_snapshot(self, snapshot_id: str) -> SnapshotInfo:
         return self._snapshot(snapshot_id)
 
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        await self._enter("promote_snapshot")
+        self._snapshot(snapshot_id)
+        if name in self.templates_ready:
+            raise errors.ConflictError(f"there is a template {name} already", hint="choose another name")
+        self.templates_ready[name] = "ready"
+        self.promoted[name] = snapshot_id
+        return next(info for info in await self.templates() if info.name == name)
+
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
         content = b"DSSNAP1\n" + self._snapshot(snapshot_id).id.encode()
 
@@ -251,13 +261,18 @@ class FakeNode:
 
         return len(content), pieces()
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
         content = b"".join([piece async for piece in data])
         if not content.startswith(b"DSSNAP1\n"):
             raise errors.InvalidRequestError("this file is no exported snapshot")
         if not self.trusting:
             raise errors.UntrustedError("nobody trusts the signer", hint="trust add")
-        return self._snapshot(content[8:].decode())
+        found = self._snapshot(content[8:].decode())
+        if name is None:
+            return found
+        again = dataclasses.replace(found, id=f"ss-{next(self._numbers):08x}", name=name)
+        self.saved[again.id] = again
+        return again
 
     async def signing_key(self) -> str:
         return "ed25519:own"
@@ -490,7 +505,16 @@ class FakeNode:
     async def templates(self) -> list[TemplateInfo]:
         await self._enter("templates")
         return [
-            TemplateInfo(name, state, None, "d" * 64, 1_700_000_000.0, 5 << 30, (1280, 800))
+            TemplateInfo(
+                name,
+                state,
+                None,
+                "d" * 64,
+                1_700_000_000.0,
+                5 << 30,
+                (1280, 800),
+                promoted_from=self.promoted.get(name),
+            )
             for name, state in self.templates_ready.items()
         ]
 
@@ -508,7 +532,10 @@ class FakeNode:
         await self._enter("remove_template")
         if name not in self.templates_ready:
             raise errors.NotFoundError(f"there is no template {name}")
-        self.templates_ready[name] = "missing"
+        if self.promoted.pop(name, None) is None:
+            self.templates_ready[name] = "missing"
+        else:
+            del self.templates_ready[name]
 
     async def usage(self) -> dict[str, Any]:
         await self._enter("usage")

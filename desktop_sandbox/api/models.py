@@ -136,6 +136,12 @@ class ChangeSnapshot(Model):
     tags: Tags | None = None
 
 
+class Promote(Model):
+    """What the template shall be called."""
+
+    name: Name = Field(examples=["logged-in"])
+
+
 class Fork(Model):
     """How many, and what they shall be."""
 
@@ -196,9 +202,14 @@ class Rollback(Model):
 
 
 class Resume(Model):
-    """For how long."""
+    """For how long, and from what."""
 
     timeout: TimeoutS | None = Field(default=None, description="Seconds from now; null: as long as it was made for.")
+    from_disk: bool = Field(
+        default=False,
+        description="Boot it from its disk; what it had in memory is not brought back. For one whose memory does not"
+        " fit this host any more (snapshot-mismatch). Takes as long as a boot.",
+    )
 
 
 class ScreenshotOptions(Model):
@@ -356,7 +367,10 @@ class WindowList(Model):
 
 
 class Template(Model):
-    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed)."""
+    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed).
+
+    `promoted_from`: the snapshot that it was made of; null for one that is built of a recipe.
+    """
 
     name: str
     state: Literal["ready", "building", "missing", "stale"]
@@ -365,6 +379,7 @@ class Template(Model):
     created_at: str | None
     size_bytes: int | None
     resolution: Resolution | None
+    promoted_from: str | None
 
 
 class TemplateList(Model):

@@ -94,6 +94,7 @@ def template_json(info: TemplateInfo) -> dict[str, Any]:
         "created_at": moment(info.created_at),
         "size_bytes": info.size_bytes,
         "resolution": None if size is None else {"width": size[0], "height": size[1]},
+        "promoted_from": info.promoted_from,
     }
 
 

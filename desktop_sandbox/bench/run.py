@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from desktop_sandbox import Host, Sandbox
 from desktop_sandbox.bench.create import LIFETIME_S, CreateBench
+from desktop_sandbox.bench.crowd import measure_crowd
 from desktop_sandbox.bench.desk import DeskBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
 from desktop_sandbox.bench.options import QUICK, Counts, Options
@@ -18,7 +19,9 @@ from desktop_sandbox.bench.report import Results, print_results
 from desktop_sandbox.bench.server import Place, server
 from desktop_sandbox.bench.siblings import Siblings
 from desktop_sandbox.bench.snapshots import SnapshotBench
+from desktop_sandbox.bench.soak import measure_soak
 from desktop_sandbox.bench.steps import measure_steps
+from desktop_sandbox.bench.usual import measure_usual
 
 
 def run(options: Options) -> int:
@@ -61,6 +64,12 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
+    if "usual" in options.groups and options.url is None:
+        results.figures += measure_usual(template, counts, bar)
+    if "crowd" in options.groups:
+        results.figures += measure_crowd(place, template, counts, bar)
+    if "soak" in options.groups:
+        results.figures += measure_soak(place, template, counts, bar)
     if {"steps", "memory"} & set(options.groups):
         with Siblings(place, template, counts, bar).alive() as siblings:
             if "memory" in options.groups:
@@ -104,4 +113,10 @@ def ticks_of(options: Options) -> int:
         ticks += counts.saves + len(counts.forks)
     if "pool" in groups and options.url is None:
         ticks += counts.creates
+    if "usual" in groups and options.url is None:
+        ticks += counts.usual_saves + counts.boots
+    if "crowd" in groups:
+        ticks += counts.crowd
+    if "soak" in groups:
+        ticks += counts.soak_pauses + counts.soak_creates
     return ticks + 2 * ("steps" in groups) + 4 * ("memory" in groups)

@@ -188,12 +188,15 @@ def pause(sandbox: SandboxId, json: Json = False) -> None:
 def resume(
     sandbox: SandboxId,
     timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: as long as it was made for.")] = 0,
+    from_disk: Annotated[
+        bool, typer.Option("--from-disk", help="Boot it from its disk; what it had in memory is not brought back.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Bring a paused desktop back."""
     from desktop_sandbox.cli.snapshots import resume as run
 
-    run(sandbox, timeout, as_json=json)
+    run(sandbox, timeout, from_disk=from_disk, as_json=json)
 
 
 @snapshot_app.command(name="ls")
@@ -234,6 +237,18 @@ def snapshot_thumbnail(
     from desktop_sandbox.cli.snapshots import thumbnail as run
 
     run(snapshot, output, width)
+
+
+@snapshot_app.command(name="promote")
+def snapshot_promote(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
+    json: Json = False,
+) -> None:
+    """Make a template of a snapshot: log in once, then create desktops from there."""
+    from desktop_sandbox.cli.snapshots import promote as run
+
+    run(snapshot, name, as_json=json)
 
 
 @snapshot_app.command(name="rm")

@@ -65,11 +65,15 @@ class Descriptors:
 
 @dataclass(frozen=True)
 class Boot:
-    """Paths of kernel and initrd (as QEMU sees them) and the kernel's command line, for a cold boot."""
+    """Paths of kernel and initrd (as QEMU sees them) and the kernel's command line, for a cold boot.
+
+    `own_memory`: the RAM file is this machine's alone; else it is a sealed one, and mapped copy-on-write.
+    """
 
     kernel: str
     initrd: str
     arguments: str
+    own_memory: bool = True
 
 
 def qemu_arguments(
@@ -83,9 +87,10 @@ def qemu_arguments(
 ) -> list[str]:
     """QEMU's arguments after its own path.
 
-    With `boot` the RAM file is shared, so that it becomes a template's; without, it is mapped private (copy on write)
-    and the machine waits for `migrate-incoming`: of a template's state, or (`devices_only`) of a checkpoint's, which
-    has no configuration section. Either way vCPUs do not run before `cont`.
+    With `boot` the RAM file is shared, so that it becomes a template's (`own_memory`), or mapped private (copy on
+    write), being a sealed one. Without `boot` it is mapped private, and the machine waits for `migrate-incoming`: of a
+    template's state, or (`devices_only`) of a checkpoint's, which has no configuration section. Either way vCPUs do
+    not run before `cont`.
     """
     machine = "microvm,acpi=on,rtc=on,pcie=off,usb=off,isa-serial=on,mem-merge=off,dump-guest-core=off"
     if devices_only:
@@ -101,7 +106,7 @@ def qemu_arguments(
         f"{shape.memory_mib}M",
     ]
     args += ["-rtc", "base=utc,clock=host"]
-    args += ["-object", _ram(shape, files.ram, shared=boot is not None)]
+    args += ["-object", _ram(shape, files.ram, shared=boot is not None and boot.own_memory)]
     args += _sockets(files)
     args += _disk(files)
     args += _devices()

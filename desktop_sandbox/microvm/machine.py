@@ -13,7 +13,7 @@ import re
 import shlex
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -361,5 +361,5 @@ def _spawn(
 def _show_boot_files(boot: Boot | None) -> tuple[Boot | None, list[tuple[str, str]]]:
     if boot is None:
         return None, []
-    inside = Boot("/boot/kernel", "/boot/initrd", boot.arguments)
+    inside = replace(boot, kernel="/boot/kernel", initrd="/boot/initrd")
     return inside, [(boot.kernel, inside.kernel), (boot.initrd, inside.initrd)]

@@ -15,7 +15,9 @@ from desktop_sandbox.microvm.command_line import PORTS
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import RECORD, Hypervisor, Machine, forget_directory, tail
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
+from desktop_sandbox.snapshots.snapshot import BOOTED
 from desktop_sandbox.snapshots.timings import mark
 
 log = logging.getLogger("desktop_sandbox.node")
@@ -53,7 +55,7 @@ def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:
     """Remove what a machine that has ended leaves in its folder, but for its logs."""
     forget_directory(directory)
     hypervisor.cgroup.remove(sandbox_id)
-    for name in (OVERLAY, RECORD, "qmp", *PORTS):
+    for name in (OVERLAY, RECORD, BOOTED, "qmp", *PORTS):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 
@@ -71,6 +73,7 @@ async def _bring_up(
     os.makedirs(directory, 0o700, exist_ok=True)
     machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid)
     mark("start")
+    fault_point("create.started")
     live = None
     try:
         live = LiveSandbox(machine, origin.display)

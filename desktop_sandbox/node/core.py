@@ -54,11 +54,14 @@ class NodeCore(ABC):
         """Memory of snapshots that are being forked from."""
         self._pins: Counter[str] = Counter()
         """Snapshots that something is being made from."""
+        self._promoting = asyncio.Lock()
         self._saves = asyncio.Semaphore(_SAVES_AT_ONCE)
         self._creating = 0
         self._last_create = float("-inf")
         self._parked: list[Parked] = []
         self._demand = Demand(config.warm_pool)
+        self._not_put_away: dict[str, float] = {}
+        """When it was last tried in vain to put an idle desktop to disk (monotonic)."""
         self._watched: frozenset[str] = frozenset()
         self._template_uptimes: dict[str, float] = {}
         # a lock lives as long as somebody holds it or waits for it
@@ -94,10 +97,15 @@ class NodeCore(ABC):
     def _directory(self, sandbox_id: str) -> Path:
         return self.config.home / "sandboxes" / sandbox_id
 
-    def _check_room(self) -> None:
-        """Raise CapacityError unless one more machine fits."""
+    def _check_room(self, count: int = 1, each_mib: int = FIRST_MEMORY_MIB) -> None:
+        """Raise CapacityError unless so many more machines fit, which take so much memory each at first."""
         figures = read_figures(self.config.home, len(self._live) + self._creating)
-        check_room(self.limits, figures, memory_mib=FIRST_MEMORY_MIB * (1 + self._creating), disk_mib=FIRST_DISK_MIB)
+        memory = each_mib * count + FIRST_MEMORY_MIB * self._creating
+        check_room(self.limits, figures, memory_mib=memory, disk_mib=FIRST_DISK_MIB * count, count=count)
+
+    async def _relieve(self) -> bool:
+        """Free some memory by putting away what nobody needs now; whether there was something."""
+        return False
 
     def _take_uid(self) -> int:
         first = first_uid(self.hypervisor.tag)

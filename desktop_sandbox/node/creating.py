@@ -17,6 +17,7 @@ from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark, start_stopwatch
@@ -51,7 +52,7 @@ class Creating(Parking):
         await self._find_room()
         parked = self._take(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
-        size = spec.resolution or saved_size or self.shop.recipe(spec.template).resolution
+        size = spec.resolution or saved_size or self.shop.screen(spec.template)[0]
         record = new_record(sandbox_id, spec, size, key, str(self._directory(sandbox_id)), time.time())
         try:
             record, fresh = await self.store.add(record)
@@ -71,6 +72,7 @@ class Creating(Parking):
             if parked is None:
                 origin = origin or await self._origin(spec)
                 live = await self._start(sandbox_id, origin, spec.resolution, asleep=asleep)
+                fault_point("create.made")
                 self._adopt(live)
             else:
                 live = parked.live
@@ -80,6 +82,7 @@ class Creating(Parking):
             identity = live.machine.process.identity
             await self.store.set_process(sandbox_id, identity.pid, identity.start_time, str(live.machine.directory))
             mark("kept")
+            fault_point("create.kept")
             took = {"stages_ms": stopwatch.stages_ms}
             record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
         except BaseException as error:
@@ -91,7 +94,7 @@ class Creating(Parking):
         return record.info()
 
     def _check(self, spec: SandboxSpec) -> None:
-        recipe = self.shop.recipe(spec.template)
+        _, largest = self.shop.screen(spec.template)
         if spec.timeout_s is not None:
             check_timeout(spec.timeout_s)
         if spec.freeze_after_s is not None and not 0 <= spec.freeze_after_s <= MAX_TIMEOUT_S:
@@ -102,7 +105,7 @@ class Creating(Parking):
             raise InvalidRequestError(f"on_timeout {spec.on_timeout!r}", hint='"kill" or "pause"')
         if spec.resolution is not None:
             width, height = spec.resolution
-            check_resolution(width, height, recipe.max_resolution)
+            check_resolution(width, height, largest)
 
     async def _origin(self, spec: SandboxSpec) -> Origin:
         if spec.snapshot is not None:

@@ -28,6 +28,7 @@ from desktop_sandbox.node.idleness import (
 )
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
+from desktop_sandbox.snapshots.snapshot import booted_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -101,6 +102,8 @@ class Freezing(Saving):
 
         Templates that do not say so are learned from their own children; until then 0, so that all counts as young.
         """
+        if booted_fit(live.machine.directory) is not None:
+            return 0.0  # nothing in it runs since its template was made
         known = self._template_uptimes.get(live.origin)
         if known is None:
             template = await asyncio.to_thread(self._template_below, live)

@@ -99,7 +99,10 @@ class SandboxPage:
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`)."""
+    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`).
+
+    `promoted_from`: the snapshot that it was made of; None for one that is built of a recipe.
+    """
 
     name: str
     state: str
@@ -108,6 +111,7 @@ class TemplateInfo:
     created_at: float | None = None
     size_bytes: int | None = None
     resolution: tuple[int, int] | None = None
+    promoted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -268,8 +272,11 @@ class Node(Protocol):
         """Put a sandbox away: to disk, no process left. Once more does nothing."""
         ...
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays.
+
+        `from_disk`: boot it from its disk, without what it had in memory.
+        """
         ...
 
     async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
@@ -295,12 +302,17 @@ class Node(Protocol):
         """Remove a snapshot. ConflictError while a paused sandbox rests on it."""
         ...
 
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        """A template `name` that begins where the snapshot was taken. ConflictError where the name is taken."""
+        ...
+
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
         """A snapshot as one signed file: its length in bytes, and its content in pieces."""
         ...
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
-        """A snapshot out of such a file; it is there whole afterwards, or not at all."""
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
+        """A snapshot out of such a file; it is there whole afterwards, or not at all. `name`: what it is called here;
+        one that is here already then comes once more, under another id."""
         ...
 
     async def signing_key(self) -> str:

@@ -27,6 +27,8 @@ from desktop_sandbox.node.house import House
 from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
+from desktop_sandbox.node.promoting import Promoting
+from desktop_sandbox.node.reclaiming import Reclaiming
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.store import Store
 from desktop_sandbox.node.warm_pool import WarmPool
@@ -35,7 +37,20 @@ from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
-class LocalNode(Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, Pictures, GuestCalls, HostCalls):
+class LocalNode(
+    Lookup,
+    House,
+    Reclaiming,
+    Forking,
+    Freezing,
+    WarmPool,
+    Carrying,
+    Promoting,
+    Watching,
+    Pictures,
+    GuestCalls,
+    HostCalls,
+):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""
 
     @property
@@ -64,6 +79,7 @@ class LocalNode(Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, 
         await node.tidy_snapshots()
         node._start_soon(node._keep_house(), "house")
         node._start_soon(node._keep_still(), "freezing")
+        node._start_soon(node._keep_memory(), "keeping memory free")
         node._start_soon(node._preload(SandboxSpec().template), "preload")
         node._start_soon(node._keep_warm(), "warm pool")
         return node

@@ -57,7 +57,8 @@ class Lookup(Returning):
             if found is not None:
                 return found
             record = await self.store.get(sandbox_id)
-            if not (resume and record.state is SandboxState.PAUSED and record.info().auto_resume):
+            comes_back = record.put_away or (record.state is SandboxState.PAUSED and record.info().auto_resume)
+            if not (resume and comes_back):
                 break
             await self.resume(sandbox_id)
         reason = f": {record.reason}" if record.reason else ""

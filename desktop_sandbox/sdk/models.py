@@ -144,7 +144,10 @@ class Window:
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """A template: `state` is ready, building, missing or stale (`why` says what changed)."""
+    """A template: `state` is ready, building, missing or stale (`why` says what changed).
+
+    `promoted_from`: the snapshot that it was made of, None for one that is built of a recipe.
+    """
 
     name: str
     state: str
@@ -153,6 +156,7 @@ class TemplateInfo:
     created_at: datetime | None
     size_bytes: int | None
     resolution: tuple[int, int] | None
+    promoted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -254,6 +258,7 @@ def parse_template(data: Mapping[str, Any]) -> TemplateInfo:
         created_at=parse_time(data["created_at"]),
         size_bytes=data["size_bytes"],
         resolution=None if size is None else (size["width"], size["height"]),
+        promoted_from=data.get("promoted_from"),
     )
 
 

@@ -195,10 +195,15 @@ class Sandbox(Desktop):
         answer = self._connection.request("POST", f"{self._path}/pause", timeout=SAVE_TIMEOUT_S)
         return self._moved(answer.json())
 
-    def resume(self, timeout: float | None = None) -> SandboxInfo:
-        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for)."""
-        body = {"timeout": timeout}
-        answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=SAVE_TIMEOUT_S)
+    def resume(self, timeout: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for).
+
+        `from_disk` boots it from its disk, which takes as long as a boot; what it had in memory is not brought back. It
+        is for one whose memory does not fit the host any more (SnapshotMismatchError), after an upgrade of QEMU say.
+        """
+        body = {"timeout": timeout, "from_disk": from_disk}
+        patience = CREATE_TIMEOUT_S if from_disk else SAVE_TIMEOUT_S
+        answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=patience)
         return self._moved(answer.json())
 
     def snapshots(self) -> builtins.list[SnapshotInfo]:
