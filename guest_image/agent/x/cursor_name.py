@@ -1,4 +1,4 @@
-"""The name of the cursor that is shown, which python-xlib does not know how to ask for (XFIXES 2, GetCursorImageAndName).
+"""The name of the cursor that is shown (XFIXES 2, GetCursorImageAndName): python-xlib cannot ask for it.
 
 Programs name their cursors as the theme does ("xterm", "hand2", "left_ptr"); one that was drawn by itself has no name.
 """
