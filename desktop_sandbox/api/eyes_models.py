@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from desktop_sandbox.api.models import ActChanges, Model, Picture, Region, ScreenshotOptions
+from desktop_sandbox.api.models import ActChanges, FoundBox, Model, Picture, Region, ScreenshotOptions
 
 Regions = Annotated[list[Region], Field(max_length=64)]
 WaitS = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False, description="Longest wait, in seconds.")]
@@ -87,7 +87,7 @@ class Changes(Model):
     """Where the screen differs from how it was. `moment` is how it is now, kept for some minutes to compare with."""
 
     changed: bool
-    regions: list[Region]
+    regions: list[FoundBox]
     moment: str
 
 
@@ -135,7 +135,7 @@ class FindPicture(Model):
 class PictureMatch(Model):
     """A place of the picture; 1.0 is pixel for pixel the same."""
 
-    box: Region
+    box: FoundBox
     score: float
     scale: float
 
@@ -150,7 +150,7 @@ class Word(Model):
     """A word: its box in screen pixels, confidence 0 to 100, and the number of its line."""
 
     text: str
-    box: Region
+    box: FoundBox
     confidence: float
     line: int
 
@@ -166,7 +166,7 @@ class TextMatch(Model):
     """The words that hold what was looked for, and the box around them."""
 
     text: str
-    box: Region
+    box: FoundBox
     confidence: float
 
 
@@ -196,7 +196,7 @@ class Mark(Model):
     """A numbered box."""
 
     number: int
-    box: Region
+    box: FoundBox
     label: str
 
 

@@ -216,6 +216,9 @@ class ScreenshotOptions(Model):
 Region = Annotated[tuple[int, int, int, int], Field(description="x, y, width, height in screen pixels.")]
 
 
+FoundBox = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in screen pixels.")]
+
+
 class ChangeOptions(Model):
     """Which changes of the screen count, and how they are waited for."""
 
@@ -235,10 +238,10 @@ class ActChanges(Model):
     """
 
     changed: bool
-    regions: list[Region]
+    regions: list[FoundBox]
     moment: str
     stable: bool
-    moving: list[Region]
+    moving: list[FoundBox]
 
 
 class RunActions(Model):
