@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.sdk.models import Screenshot, Window, parse_picture, parse_window
 from desktop_sandbox.sdk.requests import Region
+
+LONGEST_LABEL = 200
+_LABELS = ("text", "label", "name", "title")
 
 
 @dataclass(frozen=True)
@@ -220,18 +224,29 @@ def watch_body(
     }
 
 
-def boxes_body(boxes: Sequence[Region | tuple[Region, str] | Word | TextMatch | Match | Mark]) -> list[dict[str, Any]]:
-    """JSON of boxes to number: plain ones, ones with a label, and what other calls of the eyes found."""
-    found: list[dict[str, Any]] = []
-    for each in boxes:
-        if isinstance(each, Word | TextMatch | Match | Mark):
-            label = each.text if isinstance(each, Word | TextMatch) else each.label if isinstance(each, Mark) else ""
-            found.append({"box": each.box, "label": label[:200]})
-        elif len(each) == 2:
-            found.append({"box": each[0], "label": each[1][:200]})
-        else:
-            found.append({"box": each})
-    return found
+def boxes_body(boxes: Sequence[object]) -> list[dict[str, Any]]:
+    """JSON of boxes to number: (x, y, width, height), (box, label), or anything with a `box`, or with x, y, width and
+    height, as windows and elements have: named by its `text`, `label`, `name` or `title`.
+
+    InvalidRequestError for what has no place.
+    """
+    return [_boxed(each) for each in boxes]
+
+
+def _boxed(each: object) -> dict[str, Any]:
+    label = next((str(found) for name in _LABELS if (found := getattr(each, name, None))), "")
+    box: object = getattr(each, "box", None)
+    if box is None and hasattr(each, "x"):
+        box = tuple(getattr(each, name, None) for name in ("x", "y", "width", "height"))
+    if box is None:
+        box = each
+        if isinstance(each, tuple | list) and len(each) == 2:
+            box, label = each[0], str(each[1])
+    if not (isinstance(box, tuple | list) and len(box) == 4 and all(type(part) is int for part in box)):
+        raise InvalidRequestError(
+            f"{each!r:.100} has no place to number", hint="give (x, y, width, height), (box, label), or what has a box"
+        )
+    return {"box": list(box), "label": label[:LONGEST_LABEL]}
 
 
 def _box(data: Sequence[int]) -> Region:

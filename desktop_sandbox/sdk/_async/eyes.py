@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 from desktop_sandbox.sdk.eyes import (
     Changes,
     Cursor,
-    Mark,
     Marked,
     Match,
     ScreenText,
     TextMatch,
     Waited,
-    Word,
     boxes_body,
     parse_changes,
     parse_cursor,
@@ -174,15 +172,16 @@ class AsyncEyes:
 
     async def mark_elements(
         self,
-        boxes: Sequence[Region | tuple[Region, str] | Word | TextMatch | Match | Mark] | None = None,
+        boxes: Sequence[object] | None = None,
         *,
         text: bool = False,
         screenshot: Mapping[str, Any] | None = None,
     ) -> Marked:
         """A screenshot with numbered boxes drawn on it, so that a model can name a place by its number.
 
-        `boxes` are plain, or (box, label), or what the other calls found; with `text` the lines of text on the screen
-        are numbered as well. `screenshot` gives format, quality, scale, cursor. `marked[3].center` is where to click.
+        `boxes` are plain, or (box, label), or what other calls found: words, matches, windows, elements, whatever has a
+        `box` or x, y, width and height. With `text` the lines of text on the screen are numbered as well. `screenshot`
+        gives format, quality, scale, cursor. `marked[3].center` is where to click.
         """
         body = {
             "boxes": None if boxes is None else boxes_body(boxes),
