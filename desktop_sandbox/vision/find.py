@@ -25,8 +25,10 @@ _LEAST_DEVIATION = 1.0
 _CANDIDATES = 200
 _SAME = 0.3
 """Two finds that share so much of the smaller are one."""
-_COARSE = 0.15
-"""A scale's best may be so much worse than wanted and still become good enough between two scales."""
+_COARSE = 0.25
+"""A rough find may be so much worse than wanted and still become good enough at the right size."""
+_ENOUGH_SIDE = 16
+_NEAR = tuple(np.linspace(1 / STEP, STEP, 9).tolist())
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,11 @@ def find(
     picture that fits nowhere or has nothing to go by.
     """
     _check(screen, picture, scales)
-    found: list[Match] = []
-    for scale in _steps(*scales):
-        found += _at_scale(screen, picture, scale, threshold - (_COARSE if scales[0] < scales[1] else 0.0))
-    if scales[0] < scales[1]:
-        coarse = _best(found, limit)
-        found = [_refined(screen, picture, match, scales) for match in coarse]
+    if scales[0] == scales[1]:
+        found = _at_scale(screen, picture, scales[0], threshold)
+    else:
+        roughly = _best(_roughly(screen, picture, scales, threshold - _COARSE), limit)
+        found = [better for match in roughly if (better := _refined(screen, picture, match, scales)) is not None]
     return [match for match in _best(found, limit) if match.score >= threshold]
 
 
@@ -102,34 +103,57 @@ def _at_scale(screen: Colours, picture: Colours, scale: float, least: float) -> 
     if height > screen.shape[0] or width > screen.shape[1] or min(height, width) < _LEAST_SIDE:
         return []
     scores = _correlation(screen, small)
-    places = np.argwhere(scores >= least)
-    if len(places) > _CANDIDATES:
-        places = places[np.argsort(scores[places[:, 0], places[:, 1]])[::-1][:_CANDIDATES]]
     found = []
-    for y, x in places.tolist():
+    for y, x in _peaks(scores, least):
         score = float(scores[y, x]) - _apart(screen[y : y + height, x : x + width], small)
         if score >= least:
             found.append(Match((x, y, width, height), round(score, 4), round(scale, 3)))
     return found
 
 
-def _refined(screen: Colours, picture: Colours, match: Match, scales: tuple[float, float]) -> Match:
-    """The best of the sizes near a find, looked for only around it."""
+def _roughly(screen: Colours, picture: Colours, scales: tuple[float, float], least: float) -> list[Match]:
+    """Where it may be at any of the sizes: in grey, and of half the size where that leaves enough to go by."""
+    grey = np.asarray(cv2.cvtColor(screen, cv2.COLOR_BGR2GRAY), np.uint8)
+    half = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    sample = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    found: list[Match] = []
+    for scale in _steps(*scales):
+        factor = 2 if min(sample.shape) * scale >= 2 * _ENOUGH_SIDE else 1
+        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+        small = _scaled(sample, scale / factor)
+        where = half if factor == 2 else grey
+        if small.shape[0] > where.shape[0] or small.shape[1] > where.shape[1] or min(small.shape) < _LEAST_SIDE:
+            continue
+        scores = _correlation(where, small)
+        for y, x in _peaks(scores, least):
+            found.append(Match((x * factor, y * factor, *size), float(scores[y, x]), scale))
+    return found
+
+
+def _refined(screen: Colours, picture: Colours, match: Match, scales: tuple[float, float]) -> Match | None:
+    """The best of the sizes near a rough find, looked for only around it; None if there is none after all."""
     x, y, width, height = match.box
-    margin = max(4, round(max(width, height) * (STEP - 1)) + 2)
+    margin = max(4, round(max(width, height) * (STEP - 1)) + 3)
     left, top = max(0, x - margin), max(0, y - margin)
     part = screen[top : y + height + margin, left : x + width + margin]
-    best, tried = match, {(width, height)}
-    for factor in np.linspace(1 / STEP, STEP, 9).tolist():
-        scale = match.scale * factor
+    best: Match | None = None
+    tried: set[tuple[int, int]] = set()
+    for scale in (match.scale, *(match.scale * factor for factor in _NEAR)):
         size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
         if size in tried or not scales[0] <= scale <= scales[1]:
             continue
         tried.add(size)
-        for other in _best(_at_scale(part, picture, scale, best.score), 1):
-            box = (other.box[0] + left, other.box[1] + top, *other.box[2:])
-            best = Match(box, other.score, other.scale)
+        for other in _best(_at_scale(part, picture, scale, 0.0 if best is None else best.score), 1):
+            best = Match((other.box[0] + left, other.box[1] + top, *other.box[2:]), other.score, other.scale)
     return best
+
+
+def _peaks(scores: npt.NDArray[np.float32], least: float) -> list[tuple[int, int]]:
+    """The places (y, x) with at least this score, the best of them where there are many."""
+    places = np.argwhere(scores >= least)
+    if len(places) > _CANDIDATES:
+        places = places[np.argsort(scores[places[:, 0], places[:, 1]])[::-1][:_CANDIDATES]]
+    return [(y, x) for y, x in places.tolist()]
 
 
 def _scaled(picture: Colours, scale: float) -> Colours:
