@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "steps", "memory", "snapshots", "pool")
+GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool")
 
 
 @dataclass(frozen=True)
