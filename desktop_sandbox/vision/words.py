@@ -17,6 +17,9 @@ MOST_WORDS = 5000
 LONGEST_WORD = 400
 _WORD_LEVEL = "5"
 _COLUMNS = 12
+_ROW_PX = 8
+_WIDE_SPACE = 1.5
+"""In heights of the letters: what is further apart is another column."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,25 @@ def search(words: Sequence[Word], pattern: re.Pattern[str]) -> list[Found]:
 
 
 def _in_reading_order(words: Sequence[Word]) -> list[Word]:
-    """Lines from the top, those side by side from the left, numbered so."""
-    lines = sorted(lines_of(words), key=lambda line: (line[0].box[1] // 8, line[0].box[0]))
+    """Pieces of a line that lie side by side are one line; lines from the top, numbered so."""
+    lines: list[list[Word]] = []
+    for piece in sorted(lines_of(words), key=lambda line: (line[0].box[0], line[0].box[1])):
+        before = next((line for line in lines if _goes_on(line, piece)), None)
+        if before is None:
+            lines.append(list(piece))
+        else:
+            before.extend(piece)
+    lines.sort(key=lambda line: (union(word.box for word in line)[1] // _ROW_PX, line[0].box[0]))
     return [Word(w.text, w.box, w.confidence, number) for number, line in enumerate(lines) for w in line]
+
+
+def _goes_on(line: Sequence[Word], piece: Sequence[Word]) -> bool:
+    """Whether a piece begins where a line ends: about as high, on the same row, no more than a wide space away."""
+    end, start = line[-1].box, piece[0].box
+    low, high = max(end[1], start[1]), min(end[1] + end[3], start[1] + start[3])
+    least, most = sorted((end[3], start[3]))
+    gap = start[0] - (end[0] + end[2])
+    return high - low > least / 2 and most <= 2 * least and 0 <= gap <= _WIDE_SPACE * most
 
 
 def _printable(text: str) -> str:
