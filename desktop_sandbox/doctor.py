@@ -54,6 +54,7 @@ def _look(home: Path) -> Iterator[Finding]:
     for tool, package in (("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("mke2fs", "e2fsprogs")):
         found = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
         yield Finding(tool, found is not None, found or "not installed", None if found else f"apt install {package}")
+    yield _reading()
     yield _space(home)
 
 
@@ -115,6 +116,13 @@ def _cgroups() -> Finding:
         "no unified hierarchy (version 1 or hybrid): machines run without memory and process limits of their own",
         "boot with systemd.unified_cgroup_hierarchy=1",
     )
+
+
+def _reading() -> Finding:
+    found = shutil.which("tesseract")
+    if found is None:
+        return Finding("tesseract", None, "not installed: no text is read on screens", "apt install tesseract-ocr")
+    return Finding("tesseract", True, found)
 
 
 def _space(home: Path) -> Finding:

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from actions import model
 from actions.model import Action
 from actions.validate import ActionValueError, check_on_screen
@@ -34,6 +36,7 @@ from desktop_sandbox.node.interface import (
     SnapshotInfo,
     TemplateInfo,
 )
+from desktop_sandbox.screen.encode import Cursor
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
@@ -52,6 +55,10 @@ class FakeSandbox:
     clipboard: str = ""
     clipboard_serial: int = 0
     notes: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
+    picture: bytes = b""
+    frame: np.ndarray | None = None
+    """What it shows; None: grey."""
+    woken: int = 0
 
 
 class FakeNode:
@@ -364,6 +371,22 @@ class FakeNode:
         await self._enter("screenshot")
         return self._shot(spec, self._sandbox(sandbox_id, running=True))
 
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> np.ndarray:
+        await self._enter("frame")
+        box = self._sandbox(sandbox_id, running=True)
+        box.woken += wake
+        if box.frame is None:
+            width, height = box.info.resolution
+            return np.full((height, width, 4), 128, np.uint8)
+        return box.frame.copy()
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        await self._enter("cursor")
+        x, y = self._sandbox(sandbox_id, running=True).pointer
+        arrow = np.zeros((3, 2, 4), np.uint8)
+        arrow[0] = 255
+        return Cursor(x, y, 1, 0, arrow), "left_ptr" if name else None
+
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         await self._enter("set_resolution")
         self._sandbox(sandbox_id, running=True)
@@ -579,6 +602,14 @@ class FakeNode:
         box.clipboard_serial += 1
         self._copied.set()
         self._copied = asyncio.Event()
+
+    async def get_clipboard_picture(self, sandbox_id: str) -> bytes:
+        await self._enter("get_clipboard_picture")
+        return self._sandbox(sandbox_id, running=True).picture
+
+    async def set_clipboard_picture(self, sandbox_id: str, picture: bytes) -> None:
+        await self._enter("set_clipboard_picture")
+        self._sandbox(sandbox_id, running=True).picture = picture
 
     async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:
         await self._enter("clipboard_change")

@@ -13,9 +13,11 @@ from desktop_sandbox.api import (
     commands,
     control,
     desktop,
+    eyes,
     files,
     openapi,
     pages,
+    pictures,
     problems,
     recordings,
     sandboxes,
@@ -28,6 +30,7 @@ from desktop_sandbox.api.access import Access
 from desktop_sandbox.api.builds import Builds
 from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
+from desktop_sandbox.api.looking import Eyes
 from desktop_sandbox.api.metrics import Metrics
 from desktop_sandbox.api.services import Services
 from desktop_sandbox.errors import ConfigurationError
@@ -61,7 +64,9 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
-            app.state.services = Services(node, config, once, counters, builds, access, tokens, views, pages.Pages())
+            app.state.services = Services(
+                node, config, once, counters, builds, access, tokens, views, pages.Pages(), Eyes(node)
+            )
             try:
                 yield
             finally:
@@ -85,6 +90,8 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         snapshots,
         timeline,
         desktop,
+        eyes,
+        pictures,
         commands,
         files,
         stream,

@@ -224,6 +224,37 @@ class ScreenshotOptions(Model):
     deadline: int = Field(default=5000, ge=0, le=60_000, description="Longest wait for that, in ms.")
 
 
+Region = Annotated[tuple[int, int, int, int], Field(description="x, y, width, height in screen pixels.")]
+
+
+FoundBox = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in screen pixels.")]
+
+
+class ChangeOptions(Model):
+    """Which changes of the screen count, and how they are waited for."""
+
+    region: Region | None = Field(default=None, description="Only changes in here count; default: the whole screen.")
+    ignore: list[Region] = Field(
+        default_factory=list, max_length=64, description="Changes in these do not count: a clock, a caret."
+    )
+    quiet_ms: int = Field(default=150, ge=0, le=60_000, description="Nothing changed for so long: it has settled.")
+    reaction_ms: int = Field(default=1000, ge=0, le=60_000, description="So long it has to begin to change.")
+    timeout: float = Field(default=5.0, ge=0, le=600, allow_inf_nan=False, description="Longest wait, in seconds.")
+
+
+class ActChanges(Model):
+    """What a batch changed on the screen. `stable`: it has come to rest; `moving`: where it has not.
+
+    `moment` is how the screen is now, kept for some minutes to compare with.
+    """
+
+    changed: bool
+    regions: list[FoundBox]
+    moment: str
+    stable: bool
+    moving: list[FoundBox]
+
+
 class RunActions(Model):
     """A batch: done in order, halting at the first failure."""
 
@@ -234,6 +265,10 @@ class RunActions(Model):
     )
     screenshot: ScreenshotOptions | bool = Field(
         default=False, description="true or options: return the screen at the end, once it has settled."
+    )
+    changes: ChangeOptions | bool = Field(
+        default=False,
+        description="true or options: say what changed on the screen, once it has settled; `screenshot` is of then.",
     )
     timeout: TimeoutS | None = Field(default=None, description="Seconds for the whole batch.")
     wait_for_control: float = Field(
@@ -257,6 +292,7 @@ class ActionsDone(Model):
     results: list[dict[str, Any]]
     screenshots: dict[str, Picture]
     screenshot: Picture | None
+    changes: ActChanges | None = Field(default=None, description="Only where they were asked for.")
 
 
 class RunCommand(Model):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from desktop_sandbox.api.access import Access
     from desktop_sandbox.api.builds import Builds
     from desktop_sandbox.api.keys import Once
+    from desktop_sandbox.api.looking import Eyes
     from desktop_sandbox.api.metrics import Metrics
     from desktop_sandbox.api.pages import Pages
     from desktop_sandbox.config import ServerConfig
@@ -39,6 +40,7 @@ class Services:
     tokens: TokenStore
     views: Views
     pages: Pages
+    eyes: Eyes
 
 
 def services(request: Request) -> Services:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "steps", "memory", "snapshots", "usual", "pool", "crowd", "soak")
+GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "usual", "pool", "crowd", "soak")
 LONG = ("crowd", "soak")
 """Measured only where they are asked for: they take minutes and much of the host's memory."""
 

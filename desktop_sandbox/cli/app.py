@@ -4,6 +4,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from desktop_sandbox.cli import eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_h
 app.add_typer(snapshot_app, name="snapshot")
 add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
+eyes_app.add_to(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
@@ -321,12 +323,13 @@ def act(
         Optional[str],  # noqa: UP045
         typer.Option("--screenshot", metavar="FILE", help="Save the settled screen at the end."),
     ] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="Say what changed on the screen.")] = False,
     json: Json = False,
 ) -> None:
     """Do actions in order, halting at the first that fails."""
     from desktop_sandbox.cli.desktop import act as run
 
-    run(sandbox, actions, picture, as_json=json)
+    run(sandbox, actions, picture, changes=changes, as_json=json)
 
 
 @app.command(name="exec")

@@ -22,6 +22,8 @@ from desktop_sandbox.node.interface import (
     Screenshot,
     ScreenshotSpec,
 )
+from desktop_sandbox.screen.encode import Cursor
+from desktop_sandbox.screen.framebuffer import Frame
 
 MIN_SCREEN_PX = 64
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -51,6 +53,14 @@ class GuestCalls(NodeCore):
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
         """The screen as it is now (or once it is stable)."""
         return await (await self.live(sandbox_id)).screenshot(spec)
+
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
+        """The screen's pixels now, without the pointer."""
+        return await (await self.live(sandbox_id)).frame(wake=wake)
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        """The pointer's place and picture, and its name."""
+        return await (await self.live(sandbox_id)).cursor(name=name)
 
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live; the guest knows its largest."""

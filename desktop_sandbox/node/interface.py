@@ -10,9 +10,13 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actions.model import Action
+
+if TYPE_CHECKING:
+    from desktop_sandbox.screen.encode import Cursor
+    from desktop_sandbox.screen.framebuffer import Frame
 
 
 class SandboxState(StrEnum):
@@ -351,6 +355,15 @@ class Node(Protocol):
         """The screen as it is now (or once it is stable)."""
         ...
 
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
+        """The screen's pixels now, without the pointer, the caller's to change. A frozen sandbox is looked at as it
+        is, or with `wake` woken first: whoever waits for it to do something must let it."""
+        ...
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        """The pointer's place and picture, and with `name` what its program called it, if it did and it is awake."""
+        ...
+
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live."""
         ...
@@ -451,6 +464,14 @@ class Node(Protocol):
 
     async def set_clipboard(self, sandbox_id: str, text: str) -> None:
         """Put text into the desktop's clipboard."""
+        ...
+
+    async def get_clipboard_picture(self, sandbox_id: str) -> bytes:
+        """The picture in the desktop's clipboard as PNG, empty if it holds none; not decoded, and not to be trusted."""
+        ...
+
+    async def set_clipboard_picture(self, sandbox_id: str, picture: bytes) -> None:
+        """Put a PNG into the desktop's clipboard."""
         ...
 
     async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:

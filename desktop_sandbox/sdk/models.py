@@ -6,7 +6,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from desktop_sandbox.sdk.eyes import Changes
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,19 @@ class Screenshot:
     width: int
     height: int
     stable: bool | None = None
+    moment: str | None = None
+    """Stands for what the whole screen showed then, where it was kept."""
 
 
 @dataclass(frozen=True)
 class ActResult:
-    """What a batch did: one result per action, pictures by the index of their action, and the screen at the end."""
+    """What a batch did: one result per action, pictures by the index of their action, the screen at the end, and what
+    changed on it, where that was asked for."""
 
     results: Sequence[Mapping[str, Any]]
     screenshots: Mapping[int, Screenshot]
     screenshot: Screenshot | None = None
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True)
@@ -212,11 +219,14 @@ def parse_snapshot(data: Mapping[str, Any]) -> SnapshotInfo:
 
 def parse_batch(data: Mapping[str, Any]) -> ActResult:
     """A batch's result out of the API's JSON."""
-    final = data.get("screenshot")
+    from desktop_sandbox.sdk.eyes import parse_changes  # which has windows and pictures from here
+
+    final, changes = data.get("screenshot"), data.get("changes")
     return ActResult(
         results=data["results"],
         screenshots={int(index): parse_picture(picture) for index, picture in data["screenshots"].items()},
         screenshot=None if final is None else parse_picture(final),
+        changes=None if changes is None else parse_changes(changes),
     )
 
 

@@ -44,6 +44,16 @@ OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT)
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+def hurry(body: Any) -> None:
+    """Waits are not what is tested here: what the schema allows is minutes, and an overdue one is a 504."""
+    if not isinstance(body, dict):
+        return
+    for name, value in body.items():
+        if name in ("quiet_ms", "reaction_ms", "timeout") and isinstance(value, int | float) and value > 0:
+            body[name] = 1 if name.endswith("_ms") else 0.1
+        hurry(value)
+
+
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_the_api_keeps_to_its_schema(operation: Any, mode: GenerationMode, server: Live) -> None:
@@ -62,6 +72,10 @@ def test_the_api_keeps_to_its_schema(operation: Any, mode: GenerationMode, serve
             parameters["sandbox_id"] = "sb000001"
         for name in [name for name in case.headers if name.lower() == "idempotency-key"]:
             del case.headers[name]
+        if operation.path.endswith(("/actions", "/wait/stable", "/wait/change", "/wait/window", "/wait/text")):
+            hurry(case.body)
+        if "/wait/" in operation.path and isinstance(case.body, dict):
+            case.body["on_timeout"] = "answer"
         case.call_and_validate(
             base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS, timeout=20
         )

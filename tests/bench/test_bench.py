@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -112,6 +113,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "screenshot.raw", "screenshot.jpeg", "screenshot.png", "screenshot.scrot",
         "action.click", "action.move", "action.xdotool_click", "action.xdotool_move",
         "action.part.server", "action.part.agent", "action.part.display",
+        "eyes.stable", "eyes.changes", "eyes.find", "eyes.find_sizes", *(["eyes.read"] if which("tesseract") else []),
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
         "checkpoint.stopped", "checkpoint.done", "rollback", "pause", "resume", "fork.2.made", "fork.2.acted",

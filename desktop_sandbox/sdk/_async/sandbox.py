@@ -12,6 +12,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
+from desktop_sandbox.sdk._async.eyes import AsyncEyes
 from desktop_sandbox.sdk._async.files import AsyncFiles
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
@@ -32,11 +33,11 @@ class AsyncSandboxList:
     cursor: str | None
 
 
-class AsyncSandbox(AsyncDesktop):
+class AsyncSandbox(AsyncDesktop, AsyncEyes):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
     """
 
     def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:

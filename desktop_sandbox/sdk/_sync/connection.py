@@ -93,9 +93,10 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         content: bytes | Iterable[bytes] | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Response:
         """One call; a change is repeated with the same Idempotency-Key when the connection breaks."""
-        request = self._build(method, path, params, body, content, timeout)
+        request = self._build(method, path, params, body, content, timeout, media_type)
         tries = 1 if content is not None and not isinstance(content, bytes) else RETRIES
         for attempt in range(tries):
             try:
@@ -161,6 +162,7 @@ class Connection:
         body: Mapping[str, Any] | None,
         content: bytes | Iterable[bytes] | None,
         timeout: float | None,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Request:
         if self._closed:
             raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
@@ -169,7 +171,7 @@ class Connection:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         elif content is not None:
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = media_type
         limits = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT_S)
         return self._http.build_request(method, path, params=params, content=content, headers=headers, timeout=limits)
 

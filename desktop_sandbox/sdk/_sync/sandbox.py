@@ -13,6 +13,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
+from desktop_sandbox.sdk._sync.eyes import Eyes
 from desktop_sandbox.sdk._sync.files import Files
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
@@ -33,11 +34,11 @@ class SandboxList:
     cursor: str | None
 
 
-class Sandbox(Desktop):
+class Sandbox(Desktop, Eyes):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
     """
 
     def __init__(self, connection: Connection, info: SandboxInfo) -> None:
