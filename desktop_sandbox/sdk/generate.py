@@ -32,6 +32,7 @@ RENAMES = {
     "AsyncControl": "Control",
     "AsyncDesktopComputer": "DesktopComputer",
     "AsyncDesktop": "Desktop",
+    "AsyncElements": "Elements",
     "AsyncFiles": "Files",
     "AsyncGeminiComputer": "GeminiComputer",
     "AsyncHands": "Hands",

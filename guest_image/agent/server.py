@@ -88,7 +88,7 @@ class Agent:
             try:
                 await self._stopping.wait()
             finally:
-                self.a11y.close()
+                await self.a11y.aclose()
                 watch.close()
                 for port in self._ports.values():
                     port.close()

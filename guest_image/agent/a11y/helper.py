@@ -18,6 +18,8 @@ from guest_image.agent.protocol import ProtocolError, load_object
 from guest_image.agent.spawn import Child, settle, spawn
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from guest_image.agent.server import Agent
 
 MAX_ANSWER_BYTES = 960 << 10
@@ -59,22 +61,16 @@ class Reader:
             self._turn.release()
 
     async def _ask(self, wish: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
         process = self._process
-        grace_s = _GRACE_S
         if process is None or process.child.exited.done():
             self._end()
             process = self._process = await _start(self._agent)
-            grace_s += _START_S
+            await _in_time(process.line(), _START_S, "the accessibility reader did not start", "ask again")
         line = json.dumps({**wish, "timeout_ms": int(timeout_s * 1000)}).encode() + b"\n"
-        try:
-            async with asyncio.timeout_at(loop.time() + timeout_s + grace_s):
-                said = await process.exchange(line)
-        except TimeoutError:
-            hint = "a regular expression may have been too slow, or the machine is very busy"
-            raise OpError(
-                "deadline", f"the accessibility reader said nothing in {timeout_s + grace_s:.1f} s", hint=hint
-            ) from None
+        hint = "a regular expression may have been too slow, or the machine is very busy"
+        said = await _in_time(
+            process.exchange(line), timeout_s + _GRACE_S, "the accessibility reader said nothing", hint
+        )
         try:
             answer = load_object(said)
         except ProtocolError as error:
@@ -86,14 +82,19 @@ class Reader:
             raise OpError("failed", "the accessibility reader's answer makes no sense")
         return result
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End the reader with the agent."""
-        self._end()
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            if await process.child.wait(_GRACE_S):
+                process.child.reap()
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.end(self._agent)
+            process.kill()
+            self._agent.background(process.child.reap_later(), f"reap {process.child.pid}")
 
 
 class _Refused(OpError):
@@ -119,34 +120,47 @@ class _Process:
                     line = line[os.write(self._into, line) :]
                 except BlockingIOError:
                     await _ready(self._into, writing=True)
-            while b"\n" not in self._buffer:
-                try:
-                    piece = os.read(self._out, _READ_BYTES)
-                except BlockingIOError:
-                    await _ready(self._out)
-                    continue
-                if not piece:
-                    raise OpError("failed", "the accessibility reader ended", hint="ask again: another one is started")
-                self._buffer += piece
-                if len(self._buffer) > MAX_ANSWER_BYTES:
-                    raise OpError(
-                        "too-large", f"the tree is more than {MAX_ANSWER_BYTES} bytes", hint="ask for fewer nodes"
-                    )
         except BrokenPipeError:
-            raise OpError(
-                "failed", "the accessibility reader ended", hint="ask again: another one is started"
-            ) from None
+            raise _ended() from None
+        return await self.line()
+
+    async def line(self) -> bytes:
+        """Wait for a line."""
+        while b"\n" not in self._buffer:
+            try:
+                piece = os.read(self._out, _READ_BYTES)
+            except BlockingIOError:
+                await _ready(self._out)
+                continue
+            if not piece:
+                raise _ended()
+            self._buffer += piece
+            if len(self._buffer) > MAX_ANSWER_BYTES:
+                raise OpError(
+                    "too-large", f"the tree is more than {MAX_ANSWER_BYTES} bytes", hint="ask for fewer nodes"
+                )
         said, _, rest = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(rest)
         return said
 
-    def end(self, agent: Agent) -> None:
-        """Kill it; it is reaped by itself."""
+    def kill(self) -> None:
+        """Kill it; who calls reaps it."""
         self.child.kill_group(signal.SIGKILL)
         for fd in (self._into, self._out):
             with suppress(OSError):
                 os.close(fd)
-        agent.background(self.child.reap_later(), f"reap {self.child.pid}")
+
+
+def _ended() -> OpError:
+    return OpError("failed", "the accessibility reader ended", hint="ask again: another one is started")
+
+
+async def _in_time(waiting: Awaitable[bytes], timeout_s: float, what: str, hint: str) -> bytes:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await waiting
+    except TimeoutError:
+        raise OpError("deadline", f"{what} in {timeout_s:.1f} s", hint=hint) from None
 
 
 async def _ready(fd: int, *, writing: bool = False) -> None:

@@ -20,6 +20,7 @@ from guest_image.agent.a11y.node import Node, Ref, element_id
 A11Y = "org.a11y.atspi."
 SCREEN = 0
 _AT_ONCE = 8
+_MOST_QUESTIONS = 60
 _MOST_CHILDREN = 200
 _TEXT_ROLES = ("entry", "text", "password", "terminal", "spin", "editbar")
 _ACTS = ("focusable", "selectable", "checkable", "expandable", "editable")
@@ -54,6 +55,7 @@ class AppWalk:
     heard_at: float = field(default_factory=time.monotonic)
     _queue: deque[tuple[Node | None, Node]] = field(default_factory=deque)
     _open: int = 0
+    _asks: deque[tuple[Ref, str, str, str, Any, Callable[[Any], None]]] = field(default_factory=deque)
     _under_way: set[int] = field(default_factory=set)
     _seen: set[Ref] = field(default_factory=set)
 
@@ -94,6 +96,7 @@ class AppWalk:
         for number in self._under_way:
             self.bus.forget(number)
         self._under_way.clear()
+        self._asks.clear()
         self._queue.clear()
         self._open = 0
 
@@ -108,15 +111,26 @@ class AppWalk:
     def _ask(
         self, ref: Ref, interface: str, member: str, signature: str, *values: Any, got: Callable[[Any], None]
     ) -> None:
-        number = 0
+        """Ask, or ask later: a bus ends calls of who has too many under way."""
+        self._asks.append((ref, interface, member, signature, values, got))
+        self._ask_more()
 
+    def _ask_more(self) -> None:
+        while self._asks and len(self._under_way) < _MOST_QUESTIONS:
+            ref, interface, member, signature, values, got = self._asks.popleft()
+            self._under_way.add(self._send(ref, interface, member, signature, values, got))
+
+    def _send(
+        self, ref: Ref, interface: str, member: str, signature: str, values: Any, got: Callable[[Any], None]
+    ) -> int:
         def answered(outcome: Any) -> None:
             self._under_way.discard(number)
             self.heard_at = time.monotonic()
             got(outcome)
+            self._ask_more()
 
         number = self.bus.send(*ref, interface, member, signature, *values, answered=answered)
-        self._under_way.add(number)
+        return number
 
     def _first(self, parent: Node | None, node: Node) -> None:
         """What decides whether the object is shown, and what more to ask."""

@@ -88,6 +88,7 @@ def _address(deadline: float) -> str:
 def main() -> int:
     """Serve until there is nothing more to read."""
     worker = Worker()
+    print("ready", flush=True)
     for line in sys.stdin:
         answer = json.dumps(worker.answer(json.loads(line)))
         sys.stdout.write(answer + "\n")
