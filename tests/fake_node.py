@@ -34,6 +34,7 @@ from desktop_sandbox.node.interface import (
     SnapshotInfo,
     TemplateInfo,
 )
+from tests.fake_elements import FakeElements
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
@@ -54,7 +55,7 @@ class FakeSandbox:
     notes: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
 
 
-class FakeNode:
+class FakeNode(FakeElements):
     """In-memory desktops. `before[name]` is awaited in a method before it works; `fail[name]` is raised by it."""
 
     def __init__(self, *, capacity: int = 1000) -> None:
@@ -406,7 +407,8 @@ class FakeNode:
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         await self._enter("windows")
         box = self._sandbox(sandbox_id, running=True)
-        place = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place: dict[str, Any] = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place["states"] = []
         return [
             {"id": 0x200001, "title": "files", "class": "Thunar", "active": False, **place},
             *(

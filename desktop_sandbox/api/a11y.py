@@ -22,9 +22,15 @@ Scope = Annotated[shapes.ScopeKind, Query(description="The window with the focus
 Hidden = Annotated[bool, Query(description="Also what cannot be seen: closed menus, what is scrolled away.")]
 Timeout = Annotated[float, Query(ge=0.1, le=60, description="Seconds; what is read by then is the answer.")]
 _LOOKS = ("look", "show")
+_OUTLINE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The elements, as JSON or as an outline.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    },
+}
 
 
-@router.get("/tree", operation_id="read_tree", response_model=shapes.Tree)
+@router.get("/tree", operation_id="read_tree", response_model=shapes.Tree, responses=_OUTLINE)
 async def tree(
     request: Request,
     sandbox_id: str,

@@ -68,11 +68,9 @@ class Elements(GuestCalls):
             element, pid, _ = await self._element(sandbox_id, element_id, "look")
             place = _place(element, info.resolution)
         if place is None:
-            hint = f"invoke one of its actions ({', '.join(element.actions)})" if element.actions else None
-            raise InvalidRequestError(
-                f"element {element} is not on the screen",
-                hint=hint or "open what holds it first: a menu, a tab, a window",
-            )
+            hint = "open what holds it first: a menu, a tab, a window"
+            hint += f"; or invoke its action ({', '.join(element.actions)})" if element.actions else ""
+            raise InvalidRequestError(f"element {element} is not on the screen", hint=hint)
         x, y = place
         action = {"type": "click", "x": x, "y": y, "button": click.button, "count": click.count}
         await self._act(sandbox_id, parse_actions([{**action, "modifiers": click.modifiers or []}]), batch_id)

@@ -199,6 +199,13 @@ class FakeDesktop:
         self._daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._daemon.stdout is not None
         assert self._daemon.stdout.readline()
+        try:
+            self._populate()
+        except BaseException:
+            self._daemon.kill()
+            raise
+
+    def _populate(self) -> None:
         self.registry = Registry(self.address)
         self._launcher = FakeApp(self.address, Item("launcher"), own="org.a11y.Bus")
         self._launcher.items["/org/a11y/bus"] = Item("bus")

@@ -28,6 +28,7 @@ _GRACE_S = 2.0
 _START_S = 20.0
 """… and when it has to be started first, which takes seconds in an emulated machine."""
 _READ_BYTES = 1 << 16
+_SILENT = "the accessibility reader said nothing"
 
 
 class Reader:
@@ -68,9 +69,7 @@ class Reader:
             await _in_time(process.line(), _START_S, "the accessibility reader did not start", "ask again")
         line = json.dumps({**wish, "timeout_ms": int(timeout_s * 1000)}).encode() + b"\n"
         hint = "a regular expression may have been too slow, or the machine is very busy"
-        said = await _in_time(
-            process.exchange(line), timeout_s + _GRACE_S, "the accessibility reader said nothing", hint
-        )
+        said = await _in_time(process.exchange(line), timeout_s + _GRACE_S, _SILENT, hint)
         try:
             answer = load_object(said)
         except ProtocolError as error:
