@@ -20,6 +20,8 @@ _PLAIN_ROLES = frozenset(
      "scroll pane", "viewport", "split pane", "paragraph", "static", "label", "separator", "glass pane", "block"}
 )  # fmt: skip
 """Roles that say nothing where the element has no name."""
+_UNDERSTOOD = frozenset({"focusable", "selectable", "checkable"})
+"""States that the outline leaves out: the role says as much."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Element:
     more: int = 0
 
     @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The bounds, as whatever marks boxes on the screen asks for them."""
+        return self.bounds
+
+    @property
     def center(self) -> tuple[int, int] | None:
         """The middle of its bounds."""
         if self.bounds is None:
@@ -54,7 +61,8 @@ class Element:
         parts = [f"[{self.id}] {self.role}"]
         parts += [f'"{self.name}"'] if self.name else []
         parts += [f'= "{" ".join(self.value.split())[:200]}"'] if self.value and self.value != self.name else []
-        parts += [f"({', '.join(self.states)})"] if self.states else []
+        states = [state for state in self.states if state not in _UNDERSTOOD]
+        parts += [f"({', '.join(states)})"] if states else []
         if self.bounds is not None:
             x, y, width, height = self.bounds
             parts.append(f"@{x},{y} {width}x{height}")
@@ -126,6 +134,8 @@ def outline(tree: ElementTree) -> str:
 
 
 def _says_nothing(element: Element) -> bool:
+    if element.role == "scroll bar":
+        return not element.name
     plain = element.role in _PLAIN_ROLES and element.depth > 0
     return plain and not (
         element.name or element.value or element.actions or element.more or "focused" in element.states

@@ -31,8 +31,8 @@ def test_the_tree_as_json_and_as_an_outline(http: httpx.Client, box: str) -> Non
     assert answer.text.splitlines() == [
         '[1.7/root] application "Thunar"',
         '  [1.7/1] frame "files" (active) @1,2 300x200',
-        '    [1.7/3] button "Open" (focusable) @10,10 40x20',
-        '    [1.7/4] entry "Path" = "/home" (editable, focusable) @60,10 90x20',
+        '    [1.7/3] button "Open" @10,10 40x20',
+        '    [1.7/4] entry "Path" = "/home" (editable) @60,10 90x20',
         "! gimp: has not answered for 5.0 s",
     ]
     assert http.get(f"{box}/tree", params={"nodes": 2}).json()["truncated"] == ["nodes"]

@@ -18,10 +18,10 @@ def box(live: Live, run: Run) -> str:  # noqa: F811
 
 def test_elements(run: Run, box: str) -> None:  # noqa: F811
     outline = run("tree", box, "--all").out
-    assert '    [1.7/3] button "Open" (focusable) @10,10 40x20\n' in outline
+    assert '    [1.7/3] button "Open" @10,10 40x20\n' in outline
     assert "! gimp: has not answered" in outline
     assert json.loads(run("tree", box, "--json").out)["window"] == "files"
-    assert run("find", box, "--role", "button").out == '[1.7/3] button "Open" (focusable) @10,10 40x20\n'
+    assert run("find", box, "--role", "button").out == '[1.7/3] button "Open" @10,10 40x20\n'
     assert json.loads(run("find", box, "-n", "path", "--json").out)[0]["id"] == "1.7/4"
     missing = run("find", box, "-r", "link")
     assert missing.code == 1

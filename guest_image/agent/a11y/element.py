@@ -35,7 +35,8 @@ def perform(bus: Bus, wanted: str, verb: str, text: str | None, name: str | None
     except BusError as error:
         if is_gone(error):
             raise TreeError("not-found", f"there is no element {wanted:.80} any more", _AGAIN) from error
-        raise TreeError("failed", str(error), "its app may hang: look at the screen") from error
+        code = "failed" if error.name else "deadline"
+        raise TreeError(code, str(error), "its app may hang: look at the screen") from error
 
 
 def _after(bus: Bus, node: Node, deadline: float) -> Node:

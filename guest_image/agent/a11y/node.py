@@ -70,7 +70,7 @@ class Node:
             "name": self.name,
             "description": self.description if self.description != self.name else "",
             "value": self.value,
-            "states": states.said(self.states),
+            "states": [] if self.role == "application" else states.said(self.states),
             "bounds": list(self.bounds) if self.bounds else None,
             "actions": list(self.actions),
             "more": self.more,

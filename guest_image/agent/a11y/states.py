@@ -34,6 +34,8 @@ def has(states: int, name: str) -> bool:
 def said(states: int) -> list[str]:
     """What is said of a set of states: those that mean something to who acts, and "disabled" and "hidden"."""
     names = [name for name in NAMES if name not in _NOT_SAID and has(states, name)]
+    if "multi-line" in names and "editable" not in names:
+        names.remove("multi-line")  # labels are, too
     if not (has(states, "sensitive") or has(states, "enabled")):
         names.append("disabled")
     if not (has(states, "showing") and has(states, "visible")):

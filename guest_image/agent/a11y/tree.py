@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guest_image.agent.a11y.bus import DRIVER, DRIVER_PATH, Bus, BusError
-from guest_image.agent.a11y.node import Node, Ref
+from guest_image.agent.a11y.node import MAX_NAME, Node, Ref, text
 from guest_image.agent.a11y.walk import A11Y, AppWalk, Limits
 
 REGISTRY, REGISTRY_ROOT = f"{A11Y}Registry", "/org/a11y/atspi/accessible/root"
@@ -104,7 +104,17 @@ def answer(found: Read, wish: Wish) -> dict[str, Any]:
 
 def about(walk: AppWalk) -> dict[str, Any]:
     """What is said of an app beside its objects."""
-    return {"name": walk.top.name if walk.top else "", "pid": walk.pid, "nodes": walk.count, "error": walk.error}
+    name = walk.top.name if walk.top else _program(walk.pid)
+    return {"name": name, "pid": walk.pid, "nodes": walk.count, "error": walk.error}
+
+
+def _program(pid: int) -> str:
+    """What the kernel calls a process that does not say itself what it is called; "" where it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return text(file.read(64), MAX_NAME)
+    except OSError:
+        return ""
 
 
 class _Room:
