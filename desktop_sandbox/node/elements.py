@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,9 @@ _GRACE_S = 30.0
 """What the guest may take beyond the time of a read: its reader may have to start first."""
 _ACT_TIMEOUT_S = 10.0
 _VISIBLE_PX = 4
+_TYPED_S = 5.0
+"""How long an app may take to tell of what was typed."""
+_LOOK_AGAIN_S = 0.2
 
 
 class Elements(GuestCalls):
@@ -52,7 +57,7 @@ class Elements(GuestCalls):
         typed: list[dict[str, Any]] = [{"type": "key", "keys": ["ctrl", "a"]}]
         typed.append({"type": "type", "text": value} if value else {"type": "key", "keys": ["delete"]})
         await self._act(sandbox_id, parse_actions(typed), batch_id)
-        return (await self._element(sandbox_id, element_id, "look"))[0]
+        return await self._holding(sandbox_id, element_id, value)
 
     async def click_element(
         self, sandbox_id: str, element_id: str, click: ClickSpec, *, batch_id: str
@@ -121,6 +126,15 @@ class Elements(GuestCalls):
             return False
         await self._request(sandbox_id, "windows.do", {"id": mine[-1]["id"], "verb": "activate"}, 3.0)
         return True
+
+    async def _holding(self, sandbox_id: str, element_id: str, value: str) -> Element:
+        """The element once it tells that it holds a text that was typed; after a few seconds as it is (a password)."""
+        until = time.monotonic() + _TYPED_S
+        while True:
+            element, _, _ = await self._element(sandbox_id, element_id, "look")
+            if (element.value or "") == value or time.monotonic() >= until:
+                return element
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _element(
         self, sandbox_id: str, element_id: str, verb: str, *, text: str | None = None, name: str | None = None

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.desktop
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title><body style="font: 20px sans-serif">
 <h1>Buy things</h1>
-<p><label>Name <input id="buyer"></label> <button onclick="document.title = 'Bought by ' + buyer.value">Order now</button>
+<p><label>Name <input id="buyer"></label>
+<button onclick="document.title = 'Bought by ' + buyer.value">Order now</button>
 <p><a href="#terms">Terms</a> <label><input type="checkbox"> I agree</label></p>
 <div style="height: 3000px"></div><button onclick="document.title = 'Far'">Far below</button>
 """
@@ -76,7 +77,7 @@ def test_a_page_is_used_by_its_elements(shop: Sandbox, desktop: Sandbox) -> None
 
 
 def test_what_is_scrolled_away_is_scrolled_to(shop: Sandbox, desktop: Sandbox) -> None:
-    with pytest.raises(NotFoundError, match="buttons? here"):
+    with pytest.raises(NotFoundError, match=r"buttons? here"):
         desktop.find("button", "far below", timeout=30)
     (button,) = desktop.find("button", "far below", hidden=True, timeout=30)
     desktop.click_element(button)

@@ -1,4 +1,4 @@
-"""Windows and elements on a real desktop without apps that tell of themselves: changed, awaited, refused with a reason."""
+"""Windows on a real desktop, and elements where no app tells of itself: changed, awaited, refused with a reason."""
 
 from __future__ import annotations
 

@@ -265,7 +265,7 @@ def describe(bus: Bus, ref: Ref, deadline: float) -> Node:
             break
         bus.pump(deadline)
     if walk.top is None:
-        broken = walk.error or "it is not there"
+        broken = walk.error or "it does not exist"
         name = "UnknownObject" if any(part in broken for part in _GONE) else ""
         raise BusError(name, f"element {element_id(ref)}: {broken}")
     return walk.top
