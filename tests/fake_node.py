@@ -37,6 +37,7 @@ from desktop_sandbox.node.interface import (
     TemplateInfo,
 )
 from desktop_sandbox.screen.encode import Cursor
+from tests.fake_elements import FakeElements
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
@@ -61,7 +62,7 @@ class FakeSandbox:
     woken: int = 0
 
 
-class FakeNode:
+class FakeNode(FakeElements):
     """In-memory desktops. `before[name]` is awaited in a method before it works; `fail[name]` is raised by it."""
 
     def __init__(self, *, capacity: int = 1000) -> None:
@@ -444,7 +445,8 @@ class FakeNode:
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         await self._enter("windows")
         box = self._sandbox(sandbox_id, running=True)
-        place = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place: dict[str, Any] = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place["states"] = []
         return [
             {"id": 0x200001, "title": "files", "class": "Thunar", "active": False, **place},
             *(

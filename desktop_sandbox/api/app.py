@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from desktop_sandbox.api import (
+    a11y,
     carrying,
     commands,
     control,
@@ -99,6 +100,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         recordings,
         templates,
         pages,
+        a11y,
     ):
         app.include_router(room.router)
     problems.install(app)

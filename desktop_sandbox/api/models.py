@@ -388,12 +388,14 @@ class Window(BaseModel):
 
     id: str
     title: str
+    window_class: str = Field(default="", alias="class")
     pid: int | None = None
     x: int
     y: int
     width: int
     height: int
     active: bool
+    states: list[str] = Field(default=[], description="Of minimised, maximised, fullscreen, modal, above, attention.")
 
 
 class WindowList(Model):

@@ -4,7 +4,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from desktop_sandbox.cli import eyes_app
+from desktop_sandbox.cli import a11y_app, eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
 
 app = typer.Typer(
@@ -358,6 +358,9 @@ def open_(
     from desktop_sandbox.cli.desktop import open_ as run
 
     run(sandbox, target, as_json=json)
+
+
+a11y_app.add_to(app)
 
 
 @app.command()

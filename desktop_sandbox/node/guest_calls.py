@@ -22,6 +22,7 @@ from desktop_sandbox.node.interface import (
     Screenshot,
     ScreenshotSpec,
 )
+from desktop_sandbox.node.windows import parse_windows
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
 
@@ -107,8 +108,7 @@ class GuestCalls(NodeCore):
 
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         """Windows, bottom to top."""
-        found: list[dict[str, Any]] = await self._ask(sandbox_id, "windows.list", {})
-        return found
+        return parse_windows(await self._ask(sandbox_id, "windows.list", {}))
 
     async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
         """A file's content in chunks."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actions.model import Action
+from desktop_sandbox.elements import Element, ElementTree, Match, Scope
 
 if TYPE_CHECKING:
     from desktop_sandbox.screen.encode import Cursor
@@ -144,6 +145,54 @@ class Screenshot:
     width: int
     height: int
     stable: bool | None = None
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """Which elements to read. `scope`: "focused" (the window with the focus), or "all"; `app` names one app instead: a
+    part of its name, or its process id. `hidden`: also what cannot be seen. Times in seconds, sizes in bytes."""
+
+    scope: Scope = "focused"
+    app: str | None = None
+    hidden: bool = False
+    max_depth: int = 60
+    max_nodes: int = 500
+    max_bytes: int = 256 << 10
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class ElementQuery:
+    """Which elements are meant; `match` says how `name` is; all `states` must hold ("-focused": must not)."""
+
+    role: str | None = None
+    name: str | None = None
+    match: Match = "substring"
+    states: Sequence[str] = ()
+    limit: int = 20
+
+
+@dataclass(frozen=True)
+class ClickSpec:
+    """How an element is clicked; `count` 2 is a double click; `modifiers` as in the action click."""
+
+    button: str = "left"
+    count: int = 1
+    modifiers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class WindowChange:
+    """What to do to a window: `window` is its id, or (a part of) its title or class; `verb` one of activate, close,
+    minimise, maximise, restore, fullscreen, move (x, y), resize (width, height); pixels."""
+
+    window: str
+    verb: str
+    x: int | None = None
+    y: int | None = None
+    width: int | None = None
+    height: int | None = None
+    timeout_s: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -381,7 +430,42 @@ class Node(Protocol):
         ...
 
     async def windows(self, sandbox_id: str) -> Sequence[dict[str, Any]]:
-        """Windows, bottom to top: id, title, class, pid, x, y, width, height, active."""
+        """Windows, bottom to top: id, title, class, pid, x, y, width, height, active, states (minimised, maximised,
+        fullscreen, modal, above, attention)."""
+        ...
+
+    async def tree(self, sandbox_id: str, spec: TreeSpec) -> ElementTree:
+        """Read elements of the accessibility tree."""
+        ...
+
+    async def find_elements(self, sandbox_id: str, query: ElementQuery, spec: TreeSpec) -> ElementTree:
+        """Find elements; NotFoundError says what there is instead."""
+        ...
+
+    async def element(self, sandbox_id: str, element_id: str, verb: str, action: str | None = None) -> Element:
+        """Do "look", "show", "focus" or "invoke" (`action`; None: the first) to an element; as it is afterwards.
+        NotFoundError if it is gone."""
+        ...
+
+    async def set_element(self, sandbox_id: str, element_id: str, value: str, *, batch_id: str) -> Element:
+        """Set an element's text or number; typed, where its app takes text from the keyboard only."""
+        ...
+
+    async def click_element(
+        self, sandbox_id: str, element_id: str, click: ClickSpec, *, batch_id: str
+    ) -> tuple[Element, tuple[int, int]]:
+        """Click the middle of what can be seen of an element; it, and where."""
+        ...
+
+    async def change_window(self, sandbox_id: str, change: WindowChange) -> dict[str, Any]:
+        """Change a window: {"done", "window"}, null once it is closed; `done` false: asked for, and not so in time.
+        NotFoundError lists the windows."""
+        ...
+
+    async def launch_window(
+        self, sandbox_id: str, argv: Sequence[str] | str, uri: str | None, wait_s: float
+    ) -> tuple[int, dict[str, Any]]:
+        """Start an app and wait for a new window: its process id and the window. DeadlineError lists the windows."""
         ...
 
     def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:

@@ -2,7 +2,8 @@
 
 core, upkeep (snapshots), ending, creating, saving, returning (roll back, pause, resume), forking, freezing, lookup,
 house;
-guest_calls, watching and host_calls ask a running sandbox, or the host; recovery is what happens at the start.
+guest_calls, elements, watching and host_calls ask a running sandbox, or the host; recovery is what happens at the
+start.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from desktop_sandbox.microvm.jail import media_uid
 from desktop_sandbox.microvm.machine import socket_path
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.carrying import Carrying
+from desktop_sandbox.node.elements import Elements
 from desktop_sandbox.node.forking import Forking
 from desktop_sandbox.node.freezing import Freezing
-from desktop_sandbox.node.guest_calls import GuestCalls
 from desktop_sandbox.node.host_calls import HostCalls
 from desktop_sandbox.node.house import House
 from desktop_sandbox.node.interface import SandboxSpec
@@ -48,7 +49,7 @@ class LocalNode(
     Promoting,
     Watching,
     Pictures,
-    GuestCalls,
+    Elements,
     HostCalls,
 ):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""

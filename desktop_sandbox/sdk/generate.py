@@ -33,6 +33,7 @@ RENAMES = {
     "AsyncDesktopComputer": "DesktopComputer",
     "AsyncDesktop": "Desktop",
     "AsyncEyes": "Eyes",
+    "AsyncElements": "Elements",
     "AsyncFiles": "Files",
     "AsyncGeminiComputer": "GeminiComputer",
     "AsyncHands": "Hands",

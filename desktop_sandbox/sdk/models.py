@@ -136,7 +136,7 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class Window:
-    """One window."""
+    """One window; `states` of "minimised", "maximised", "fullscreen", "modal", "above", "attention"."""
 
     id: str
     title: str
@@ -147,6 +147,7 @@ class Window:
     width: int
     height: int
     active: bool
+    states: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,7 @@ def parse_window(data: Mapping[str, Any]) -> Window:
         width=data["width"],
         height=data["height"],
         active=data["active"],
+        states=tuple(data.get("states") or ()),
     )
 
 

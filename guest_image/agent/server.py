@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guest_image.agent import registry
+from guest_image.agent.a11y.helper import Reader
 from guest_image.agent.accounts import Accounts
 from guest_image.agent.call import Call
 from guest_image.agent.cgroups import UserCgroups
@@ -62,6 +63,7 @@ class Agent:
         self.actor = Lane(self, self._connect_actor)
         self.viewer = XWorker("queries", self._connect_viewer)
         self.clipboard = Clipboard(config.display, config.x_timeout_s)
+        self.a11y = Reader(self)
         self.batches = Batches()
         self.generation = 0
         self.children: dict[int, Child] = {}
@@ -86,6 +88,7 @@ class Agent:
             try:
                 await self._stopping.wait()
             finally:
+                await self.a11y.aclose()
                 watch.close()
                 for port in self._ports.values():
                     port.close()

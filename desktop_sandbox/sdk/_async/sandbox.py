@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
+from desktop_sandbox.sdk._async.a11y import AsyncElements
 from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
@@ -33,7 +34,7 @@ class AsyncSandboxList:
     cursor: str | None
 
 
-class AsyncSandbox(AsyncDesktop, AsyncEyes):
+class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
+from desktop_sandbox.sdk._sync.a11y import Elements
 from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
@@ -34,7 +35,7 @@ class SandboxList:
     cursor: str | None
 
 
-class Sandbox(Desktop, Eyes):
+class Sandbox(Desktop, Elements, Eyes):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,

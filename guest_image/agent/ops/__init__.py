@@ -4,6 +4,7 @@
 def load() -> None:
     """Fill the registry."""
     from guest_image.agent.ops import (  # noqa: F401
+        a11y,
         actions,
         apps,
         clipboard,
@@ -15,5 +16,6 @@ def load() -> None:
         logs,
         power,
         session,
+        window_control,
         windows,
     )
