@@ -12,8 +12,11 @@ def load() -> None:
         entries,
         files,
         identity,
+        jobs,
         logs,
         power,
         session,
+        tcp,
+        watching,
         windows,
     )
