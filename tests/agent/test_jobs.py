@@ -149,7 +149,7 @@ async def test_a_terminal(channel):
     made = await start(channel, ["/bin/bash", "--norc"], terminal=True, rows=30, columns=100, env={"PS1": "$ "})
     async with attached(channel, made["job"]) as me:
         me.keys.put_nowait(b"tty; stty size; echo $TERM; ps -o tpgid= -p $$ >/dev/null && echo in charge\r")
-        await me.until(b"\rin charge\r\n")
+        await me.until(b"\nin charge")
         assert b"/dev/pts/" in me.text
         assert b"30 100" in me.text
         assert b"xterm-256color" in me.text
