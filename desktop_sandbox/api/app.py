@@ -13,7 +13,9 @@ from desktop_sandbox.api import (
     commands,
     control,
     desktop,
+    file_links,
     files,
+    folders,
     openapi,
     pages,
     problems,
@@ -33,7 +35,7 @@ from desktop_sandbox.api.services import Services
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.supervisor import Supervisor
-from desktop_sandbox.stream.token_store import TokenStore
+from desktop_sandbox.stream.token_store import TokenStore, load_or_make_secret
 from desktop_sandbox.stream.views import Views
 from desktop_sandbox.version import VERSION
 
@@ -61,7 +63,10 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
-            app.state.services = Services(node, config, once, counters, builds, access, tokens, views, pages.Pages())
+            link_key = file_links.derive_key(load_or_make_secret(config.stream_secret))
+            app.state.services = Services(
+                node, config, once, counters, builds, access, tokens, views, pages.Pages(), link_key
+            )
             try:
                 yield
             finally:
@@ -86,6 +91,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         timeline,
         desktop,
         commands,
+        folders,
         files,
         stream,
         control,

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("desktop_sandbox.api")
 
-UPLOAD_SUFFIX = "/files"
-IMPORT_PATH = "/v1/snapshots/import"
+UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|snapshots/import|links/[^/]+)")
 WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")
 SOCKET = re.compile(r"/v1/sandboxes/[^/]+/stream/ws")
 MAX_OFFER_BYTES = 256 << 10
@@ -118,7 +117,7 @@ class Gate:
                 scope.setdefault("state", {})["grant"] = self._access.grant(headers, method, path)
             except errors.AuthenticationError as error:
                 return error, 0
-        upload = method == "PUT" and (path.endswith(UPLOAD_SUFFIX) or path == IMPORT_PATH)
+        upload = method == "PUT" and UPLOAD.fullmatch(path) is not None
         offer = method == "POST" and WHEP.fullmatch(path) is not None
         limit = self._max_upload if upload else MAX_OFFER_BYTES if offer else self._max_body
         length = headers.get("content-length", "0")

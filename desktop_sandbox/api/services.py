@@ -39,6 +39,8 @@ class Services:
     tokens: TokenStore
     views: Views
     pages: Pages
+    link_key: bytes
+    """What signs links to files."""
 
 
 def services(request: Request) -> Services:

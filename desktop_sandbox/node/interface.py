@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from actions.model import Action
+from desktop_sandbox.node.reach_interface import Reach
 
 
 class SandboxState(StrEnum):
@@ -212,7 +213,7 @@ Heard = Callable[[str, NodeNews, str], None]
 """A listener: sandbox id, what happened, and why (maybe empty)."""
 
 
-class Node(Protocol):
+class Node(Reach, Protocol):
     """One host's desktops."""
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -359,8 +360,10 @@ class Node(Protocol):
         """Windows, bottom to top: id, title, class, pid, x, y, width, height, active."""
         ...
 
-    def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
-        """A file's content in chunks."""
+    def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """A file's content in chunks, from the byte `offset` on, at most `length` bytes."""
         ...
 
     async def write_file(
@@ -379,8 +382,8 @@ class Node(Protocol):
         """Entries below a folder."""
         ...
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
-        """One entry, or NotFoundError."""
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
+        """One entry, or NotFoundError; with `follow`, what a link leads to."""
         ...
 
     async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:

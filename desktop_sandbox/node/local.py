@@ -2,7 +2,7 @@
 
 core, upkeep (snapshots), ending, creating, saving, returning (roll back, pause, resume), forking, freezing, lookup,
 house;
-guest_calls, watching and host_calls ask a running sandbox, or the host; recovery is what happens at the start.
+guest_calls, reaching, watching and host_calls ask a running sandbox, or the host; recovery is what happens at first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from desktop_sandbox.node.house import House
 from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
+from desktop_sandbox.node.reaching import Reaching
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.store import Store
 from desktop_sandbox.node.warm_pool import WarmPool
@@ -35,7 +36,9 @@ from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
-class LocalNode(Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, Pictures, GuestCalls, HostCalls):
+class LocalNode(
+    Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, Pictures, GuestCalls, Reaching, HostCalls
+):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""
 
     @property
