@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 import typer
 
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
+from desktop_sandbox.cli.files_app import files_app
 
 app = typer.Typer(
     name="desktop-sandbox",
@@ -20,6 +21,7 @@ snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_h
 app.add_typer(snapshot_app, name="snapshot")
 add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
+app.add_typer(files_app, name="files")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]

@@ -119,9 +119,11 @@ class Connection:
         *,
         params: Mapping[str, str | list[str]] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
         """One call whose answer is read as it comes; leaving early ends it. Never repeated once it was sent."""
         request = self._build(method, path, params, body, None, None)
+        request.headers.update(headers or {})
         try:
             response = self._http.send(request, stream=True)
         except httpx.TimeoutException as error:
