@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import file_links, models
+from desktop_sandbox.api import file_links, models, reach_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.commands import NDJSON
 from desktop_sandbox.api.file_links import FileLink, file_name
@@ -80,7 +80,7 @@ async def write_archive(request: Request, sandbox_id: str, path: Path, user: Use
 @router.get(
     "/sandboxes/{sandbox_id}/files/watch",
     operation_id="watch_files",
-    response_model=models.FileChange,
+    response_model=reach_models.FileChange,
     responses=_CHANGES,
 )
 async def watch(
@@ -111,9 +111,12 @@ async def watch(
 
 
 @router.post(
-    "/sandboxes/{sandbox_id}/files/links", operation_id="link_file", status_code=201, response_model=models.FileLink
+    "/sandboxes/{sandbox_id}/files/links",
+    operation_id="link_file",
+    status_code=201,
+    response_model=reach_models.FileLink,
 )
-async def make_link(request: Request, sandbox_id: str, body: models.MakeFileLink) -> Response:
+async def make_link(request: Request, sandbox_id: str, body: reach_models.MakeFileLink) -> Response:
     """Make an address that reads, writes or archives one path without a key, until it expires."""
     the = services(request)
     await the.node.get(sandbox_id)

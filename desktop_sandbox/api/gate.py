@@ -25,7 +25,7 @@ log = logging.getLogger("desktop_sandbox.api")
 
 UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|snapshots/import|links/[^/]+)")
 WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")
-SOCKET = re.compile(r"/v1/sandboxes/[^/]+/stream/ws")
+SOCKET = re.compile(r"/v1/sandboxes/[^/]+/(stream/ws|(terminals|jobs|ports)/[^/]+/connect)")
 MAX_OFFER_BYTES = 256 << 10
 _CORS = {
     b"access-control-allow-methods": b"GET, POST, PUT, PATCH, DELETE, OPTIONS",

@@ -317,35 +317,6 @@ class MoveFile(Model):
     user: UserName = "user"
 
 
-class FileChange(BaseModel):
-    """One line of a watch: a change (`from`: where it was moved from), or (last) a problem that broke it off."""
-
-    event: Literal["ready", "created", "changed", "written", "attributes", "removed", "moved", "overflow"]
-    path: str
-    folder: bool
-    from_: str | None = Field(default=None, alias="from")
-    problem: dict[str, Any] | None = None
-
-
-class MakeFileLink(Model):
-    """A link to make: who has it may read, write (replace) or archive that path until it expires."""
-
-    path: PathText = Field(examples=["/home/user/report.pdf"])
-    access: Literal["read", "write", "archive"] = "read"
-    user: UserName = Field(default="user", description="Whose rights are used.")
-    expires_in: float = Field(
-        default=3600, gt=0, le=604_800, allow_inf_nan=False, description="Seconds; 7 days at most."
-    )
-
-
-class FileLink(Model):
-    """A link that was made; it needs no key."""
-
-    url: str
-    access: Literal["read", "write", "archive"]
-    expires_at: str = Field(json_schema_extra={"format": "date-time"})
-
-
 class Launch(Model):
     """An app to start: its name or desktop file, or program and arguments."""
 
