@@ -34,6 +34,7 @@ class Connection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self._key = api_key
         self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
@@ -142,6 +143,12 @@ class Connection:
             ) from error
         finally:
             response.close()
+
+    def socket(self, path: str) -> Any:
+        """A WebSocket to a path of the API. ServerError if the server cannot be reached."""
+        if self._closed:
+            raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
+        return runtime.sync_socket(self.url, path, self._key)
 
     def lines(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
