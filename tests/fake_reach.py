@@ -31,6 +31,8 @@ class FakeJob:
         self._tell()
 
     def hear(self, data: bytes) -> None:
+        if not self.info.running:
+            return
         if data.startswith(b"exit "):
             self.end(int(data[5:]))
         else:
@@ -185,7 +187,8 @@ class FakeReach:
             assert stdin is not None
             async for data in stdin:
                 job.hear(data)
-            job.say(b"end of input\n")
+            if job.info.running:
+                job.say(b"end of input\n")
 
         self.attached += 1
         feeding = asyncio.create_task(feed()) if stdin is not None else None
