@@ -1,4 +1,4 @@
-"""Inside a real desktop: terminals, background commands, watches, folders, ports; and what a checkpoint makes of them."""
+"""Inside a real desktop: terminals, background commands, watches, folders, ports; and what checkpoints make of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def desk(server: object) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def until(terminal: Terminal, data: bytes, seen: bytearray | None = None) -> bytes:
+def until(terminal: Terminal, data: bytes) -> bytes:
     """Read until `data` has come; a thread cuts the wait short."""
     timer = threading.Timer(WAIT_S, terminal.close)
     timer.start()
-    seen = bytearray() if seen is None else seen
+    seen = bytearray()
     try:
         while data not in seen:
             piece = terminal.read()
@@ -52,7 +52,7 @@ def test_a_terminal(desk: Sandbox) -> None:
         until(terminal, b"50 132")
         terminal.write("sleep 1000; echo after $?\r")
         until(terminal, b"echo after")
-        eventually(lambda: "sleep 1000" in desk.commands.run("pgrep -af sleep", check=False).stdout, WAIT_S)
+        eventually(lambda: "sleep 1000" in desk.commands.run("pgrep -af sleep", check=False).stdout, seconds=WAIT_S)
         terminal.write("\x03")
         until(terminal, b"after 130")
     # nobody is connected; it runs on
@@ -127,7 +127,7 @@ def test_ports(desk: Sandbox) -> None:
             except NotFoundError:
                 return b""
 
-        answer = eventually(fetched, WAIT_S)
+        answer = eventually(fetched, seconds=WAIT_S)
         assert answer.startswith(b"HTTP/1.0 200")
     with pytest.raises(NotFoundError, match="8124"):
         desk.ports.connect(8124)
@@ -136,8 +136,7 @@ def test_ports(desk: Sandbox) -> None:
 def test_a_terminal_survives_checkpoint_fork_rollback_and_pause(desk: Sandbox) -> None:
     with desk.terminals.create() as terminal:
         terminal.write("x=before; echo set $x\r")
-        seen = bytearray()
-        until(terminal, b"\nset before", seen) if b"\nset before" in seen else until(terminal, b"set before\r\n", seen)
+        until(terminal, b"set before\r\n")
         point = desk.checkpoint()
         # it goes on, on the same connection
         terminal.write("x=after; echo now $x\r")
