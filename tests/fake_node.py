@@ -38,6 +38,7 @@ from desktop_sandbox.node.interface import (
 )
 from desktop_sandbox.screen.encode import Cursor
 from tests.fake_elements import FakeElements
+from tests.fake_reach import FakeReach
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
@@ -62,10 +63,11 @@ class FakeSandbox:
     woken: int = 0
 
 
-class FakeNode(FakeElements):
+class FakeNode(FakeElements, FakeReach):
     """In-memory desktops. `before[name]` is awaited in a method before it works; `fail[name]` is raised by it."""
 
     def __init__(self, *, capacity: int = 1000) -> None:
+        super().__init__()
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.keys: dict[str, str] = {}
         self.capacity = capacity
@@ -462,11 +464,14 @@ class FakeNode(FakeElements):
             return FileInfo(path, "directory", 4096, 0o40755, 1_700_000_000.5)
         raise errors.NotFoundError(f"there is no file {path}", hint="list the folder", path=path)
 
-    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+    async def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         await self._enter("read_file")
         box = self._sandbox(sandbox_id, running=True)
-        self._info(box, path)
-        data = box.files[path]
+        if self._info(box, path).type != "file":
+            raise errors.InvalidRequestError(f"{path} is a folder", hint="list it")
+        data = box.files[path][offset:][:length]
         for start in range(0, len(data), 32768):
             yield data[start : start + 32768]
 
@@ -495,7 +500,7 @@ class FakeNode(FakeElements):
         names = sorted({*box.files, *box.folders} - {path, "/"})
         return [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
         await self._enter("stat_file")
         return self._info(self._sandbox(sandbox_id, running=True), path)
 

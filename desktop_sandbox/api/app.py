@@ -15,7 +15,11 @@ from desktop_sandbox.api import (
     control,
     desktop,
     eyes,
+    file_links,
     files,
+    folders,
+    job_sockets,
+    jobs,
     openapi,
     pages,
     pictures,
@@ -37,7 +41,7 @@ from desktop_sandbox.api.services import Services
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.supervisor import Supervisor
-from desktop_sandbox.stream.token_store import TokenStore
+from desktop_sandbox.stream.token_store import TokenStore, load_or_make_secret
 from desktop_sandbox.stream.views import Views
 from desktop_sandbox.version import VERSION
 
@@ -65,8 +69,9 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
+            link_key = file_links.derive_key(load_or_make_secret(config.stream_secret))
             app.state.services = Services(
-                node, config, once, counters, builds, access, tokens, views, pages.Pages(), Eyes(node)
+                node, config, once, counters, builds, access, tokens, views, pages.Pages(), Eyes(node), link_key
             )
             try:
                 yield
@@ -94,6 +99,9 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         eyes,
         pictures,
         commands,
+        jobs,
+        job_sockets,
+        folders,
         files,
         stream,
         control,

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("desktop_sandbox.api")
 
-UPLOAD_SUFFIX = "/files"
-IMPORT_PATH = "/v1/snapshots/import"
+UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|snapshots/import|links/[^/]+)")
 PICTURE = re.compile(r"/v1/sandboxes/[^/]+/clipboard/picture")
 MAX_PICTURE_BYTES = 16 << 20
 WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")
-SOCKET = re.compile(r"/v1/sandboxes/[^/]+/stream/ws")
+SOCKET = re.compile(r"/v1/sandboxes/[^/]+/(stream/ws|(terminals|jobs|ports)/[^/]+/connect)")
 MAX_OFFER_BYTES = 256 << 10
 _CORS = {
     b"access-control-allow-methods": b"GET, POST, PUT, PATCH, DELETE, OPTIONS",
@@ -120,7 +119,7 @@ class Gate:
                 scope.setdefault("state", {})["grant"] = self._access.grant(headers, method, path)
             except errors.AuthenticationError as error:
                 return error, 0
-        upload = method == "PUT" and (path.endswith(UPLOAD_SUFFIX) or path == IMPORT_PATH)
+        upload = method == "PUT" and UPLOAD.fullmatch(path) is not None
         offer = method == "POST" and WHEP.fullmatch(path) is not None
         picture = method == "PUT" and PICTURE.fullmatch(path) is not None
         limit = self._max_body

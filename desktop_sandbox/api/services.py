@@ -41,6 +41,8 @@ class Services:
     views: Views
     pages: Pages
     eyes: Eyes
+    link_key: bytes
+    """What signs links to files."""
 
 
 def services(request: Request) -> Services:

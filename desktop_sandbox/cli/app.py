@@ -6,6 +6,8 @@ import typer
 
 from desktop_sandbox.cli import a11y_app, eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
+from desktop_sandbox.cli.files_app import files_app
+from desktop_sandbox.cli.reach_app import add_reach
 
 app = typer.Typer(
     name="desktop-sandbox",
@@ -22,6 +24,8 @@ app.add_typer(snapshot_app, name="snapshot")
 add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
 eyes_app.add_to(app)
+app.add_typer(files_app, name="files")
+add_reach(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]

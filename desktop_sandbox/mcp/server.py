@@ -28,14 +28,15 @@ INSTRUCTIONS = (
     "Linux desktops in virtual machines of their own. Make one with sandbox_create, look with computer_screenshot, act "
     "with the computer_ tools: places are pixels of the screenshot. Most tools return the settled screen, so there is "
     "no need to wait or to look again, and say so if nothing changed; for what takes long there is "
-    "computer_wait_for_text and its like. computer_tree and computer_find tell of buttons, fields and links by name. Save "
-    "with sandbox_checkpoint before something risky; sandbox_rollback undoes."
+    "computer_wait_for_text and its like. computer_tree and computer_find tell of buttons, fields and links by name. "
+    "Save with sandbox_checkpoint before something risky; sandbox_rollback undoes."
 )
 LOOKS = {
     "computer_screenshot", "computer_cursor_position", "computer_windows", "computer_get_clipboard",
     "computer_wait_until_stable", "computer_wait_for_change", "computer_wait_for_window", "computer_wait_for_text",
-    "computer_tree", "computer_find", "computer_read_text", "computer_find_picture", "computer_mark_elements", "computer_cursor_shape",
-    "computer_get_clipboard_picture", "sandbox_list", "sandbox_info", "sandbox_snapshots", "sandbox_read_file",
+    "computer_tree", "computer_find", "computer_read_text", "computer_find_picture", "computer_mark_elements",
+    "computer_cursor_shape", "computer_get_clipboard_picture", "sandbox_list", "sandbox_info", "sandbox_snapshots",
+    "sandbox_read_file",
 }  # fmt: skip
 LOSES = {"sandbox_kill", "sandbox_rollback", "sandbox_run", "sandbox_set_timeout", "sandbox_write_file"}
 SAME_TWICE = {"computer_move", "computer_set_clipboard", "sandbox_kill", "sandbox_pause", "sandbox_resume",

@@ -110,10 +110,13 @@ class GuestCalls(NodeCore):
         """Windows, bottom to top."""
         return parse_windows(await self._ask(sandbox_id, "windows.list", {}))
 
-    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+    async def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         """A file's content in chunks."""
         channel = (await (await self.live(sandbox_id)).guest()).channel
-        async with channel.stream("file.read", {"path": path, "user": user}, timeout_s=None) as stream:
+        params = {"path": path, "user": user, "offset": offset, "length": length}
+        async with channel.stream("file.read", params, timeout_s=None) as stream:
             async for _, data in stream:
                 yield data
             await stream.result()
@@ -131,9 +134,10 @@ class GuestCalls(NodeCore):
         answer = await self._ask(sandbox_id, "file.list", {"path": path, "depth": depth, "user": user})
         return [_file(entry) for entry in answer["entries"]]
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
-        """One entry."""
-        return _file(await self._ask(sandbox_id, "file.stat", {"path": path, "user": user}))
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
+        """One entry. An older agent is not asked to follow links: it does not know how."""
+        params = {"path": path, "user": user} | ({"follow": True} if follow else {})
+        return _file(await self._ask(sandbox_id, "file.stat", params))
 
     async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
         """Make a folder and those above it."""

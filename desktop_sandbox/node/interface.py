@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from actions.model import Action
 from desktop_sandbox.elements import Element, ElementTree, Match, Scope
+from desktop_sandbox.node.reach_interface import Reach
 
 if TYPE_CHECKING:
     from desktop_sandbox.screen.encode import Cursor
@@ -269,7 +270,7 @@ Heard = Callable[[str, NodeNews, str], None]
 """A listener: sandbox id, what happened, and why (maybe empty)."""
 
 
-class Node(Protocol):
+class Node(Reach, Protocol):
     """One host's desktops."""
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -468,8 +469,10 @@ class Node(Protocol):
         """Start an app and wait for a new window: its process id and the window. DeadlineError lists the windows."""
         ...
 
-    def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
-        """A file's content in chunks."""
+    def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """A file's content in chunks, from the byte `offset` on, at most `length` bytes."""
         ...
 
     async def write_file(
@@ -488,8 +491,8 @@ class Node(Protocol):
         """Entries below a folder."""
         ...
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
-        """One entry, or NotFoundError."""
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
+        """One entry, or NotFoundError; with `follow`, what a link leads to."""
         ...
 
     async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:

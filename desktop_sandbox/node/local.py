@@ -2,8 +2,8 @@
 
 core, upkeep (snapshots), ending, creating, saving, returning (roll back, pause, resume), forking, freezing, lookup,
 house;
-guest_calls, elements, watching and host_calls ask a running sandbox, or the host; recovery is what happens at the
-start.
+guest_calls, elements, reaching, watching and host_calls ask a running sandbox, or the host; recovery is what happens at
+the start.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
 from desktop_sandbox.node.promoting import Promoting
+from desktop_sandbox.node.reaching import Reaching
 from desktop_sandbox.node.reclaiming import Reclaiming
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.store import Store
@@ -50,6 +51,7 @@ class LocalNode(
     Watching,
     Pictures,
     Elements,
+    Reaching,
     HostCalls,
 ):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""

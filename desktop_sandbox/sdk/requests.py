@@ -26,6 +26,14 @@ def backoff(attempt: int, rng: random.Random) -> float:
     return float(0.05 * 2**attempt * rng.uniform(0.5, 1.0))
 
 
+def pauses(seconds: float) -> list[float]:
+    """Pauses between tries that fill so many seconds: doubling from 50 ms to 2 s."""
+    found: list[float] = []
+    while sum(found) < seconds:
+        found.append(min(0.05 * 2.0 ** len(found), 2.0))
+    return found
+
+
 def at(x: int | None, y: int | None) -> dict[str, int]:
     """The place of an action: both coordinates, or neither (where the pointer is)."""
     if x is None and y is None:

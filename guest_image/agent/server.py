@@ -19,6 +19,7 @@ from guest_image.agent.cgroups import UserCgroups
 from guest_image.agent.clipboard import Clipboard
 from guest_image.agent.errors import OpError
 from guest_image.agent.file_threads import FileThreads
+from guest_image.agent.jobs import Jobs
 from guest_image.agent.journal import log
 from guest_image.agent.lane import Lane
 from guest_image.agent.pages import SessionPages
@@ -67,6 +68,7 @@ class Agent:
         self.batches = Batches()
         self.generation = 0
         self.children: dict[int, Child] = {}
+        self.jobs = Jobs()
         self._calls: dict[int, Call] = {}
         self._early: OrderedDict[int, list[Frame]] = OrderedDict()
         self._early_bytes = 0
@@ -123,6 +125,10 @@ class Agent:
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
         return task
+
+    def calls(self) -> list[Call]:
+        """The requests that are running now."""
+        return list(self._calls.values())
 
     def event(self, name: str, **facts: object) -> None:
         """Tell the host something it did not ask for."""

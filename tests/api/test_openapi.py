@@ -35,6 +35,7 @@ def sdp(ctx: Any, value: Any) -> bytes:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory):
     with serving(tmp_path_factory.mktemp("home"), launch=FakeStreamer().launch) as live:
+        live.node.watches_end = True
         httpx.post(live.url + "/v1/sandboxes", json={}, headers=live.headers, verify=False)
         yield live
 

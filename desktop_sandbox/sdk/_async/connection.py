@@ -33,6 +33,7 @@ class AsyncConnection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self._key = api_key
         self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
@@ -119,9 +120,11 @@ class AsyncConnection:
         *,
         params: Mapping[str, str | list[str]] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """One call whose answer is read as it comes; leaving early ends it. Never repeated once it was sent."""
         request = self._build(method, path, params, body, None, None)
+        request.headers.update(headers or {})
         try:
             response = await self._http.send(request, stream=True)
         except httpx.TimeoutException as error:
@@ -140,6 +143,12 @@ class AsyncConnection:
             ) from error
         finally:
             await response.aclose()
+
+    async def socket(self, path: str) -> Any:
+        """A WebSocket to a path of the API. ServerError if the server cannot be reached."""
+        if self._closed:
+            raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
+        return await runtime.async_socket(self.url, path, self._key)
 
     async def lines(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None

@@ -16,6 +16,7 @@ from desktop_sandbox.sdk._async.desktop import AsyncDesktop
 from desktop_sandbox.sdk._async.eyes import AsyncEyes
 from desktop_sandbox.sdk._async.files import AsyncFiles
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
+from desktop_sandbox.sdk._async.terminals import AsyncPorts, AsyncTerminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
@@ -37,7 +38,8 @@ class AsyncSandboxList:
 class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
+    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
+    to what listens in it, `stream` makes links for people to watch it,
     `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
     """
 
@@ -50,6 +52,8 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         self.wait_for_control = 0.0
         self.commands = AsyncCommands(connection, self._path)
         self.files = AsyncFiles(connection, self._path)
+        self.terminals = AsyncTerminals(connection, self._path)
+        self.ports = AsyncPorts(connection, self._path)
         self.stream = AsyncStream(connection, self._path)
         self.control = AsyncControl(connection, self._path)
         self.clipboard = AsyncClipboard(connection, self._path)

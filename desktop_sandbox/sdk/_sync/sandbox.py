@@ -17,6 +17,7 @@ from desktop_sandbox.sdk._sync.desktop import Desktop
 from desktop_sandbox.sdk._sync.eyes import Eyes
 from desktop_sandbox.sdk._sync.files import Files
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
+from desktop_sandbox.sdk._sync.terminals import Ports, Terminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
@@ -38,7 +39,8 @@ class SandboxList:
 class Sandbox(Desktop, Elements, Eyes):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
+    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
+    to what listens in it, `stream` makes links for people to watch it,
     `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
     """
 
@@ -51,6 +53,8 @@ class Sandbox(Desktop, Elements, Eyes):
         self.wait_for_control = 0.0
         self.commands = Commands(connection, self._path)
         self.files = Files(connection, self._path)
+        self.terminals = Terminals(connection, self._path)
+        self.ports = Ports(connection, self._path)
         self.stream = Stream(connection, self._path)
         self.control = Control(connection, self._path)
         self.clipboard = Clipboard(connection, self._path)

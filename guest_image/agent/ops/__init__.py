@@ -13,9 +13,12 @@ def load() -> None:
         entries,
         files,
         identity,
+        jobs,
         logs,
         power,
         session,
+        tcp,
+        watching,
         window_control,
         windows,
     )
