@@ -269,6 +269,7 @@ async def world(network: object, *, own: frozenset[Address] = frozenset()) -> As
         guest.close()
         os.close(made.tap)
         transport.close()
+        await asyncio.sleep(0)  # it is closed in the loop's next turn
 
 
 @contextlib.asynccontextmanager
