@@ -14,7 +14,7 @@ from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.microvm.accelerator import find_accelerator
 from desktop_sandbox.microvm.host import find_qemu
 from desktop_sandbox.microvm.jail import find_jail
-from desktop_sandbox.stream.wall import find_wall
+from desktop_sandbox.microvm.wall import find_wall
 
 
 @dataclass(frozen=True)

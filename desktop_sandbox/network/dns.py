@@ -117,9 +117,7 @@ def read_response(data: bytes, ident: int, name: str, qtype: int) -> Response:
     return Response(flags & 15, bool(flags & 0x0200), records)
 
 
-def addresses_of(
-    response: Response, name: str
-) -> list[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
+def addresses_of(response: Response, name: str) -> list[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
     """The addresses (and their lifetimes in seconds) that an answer gives for a name, along its aliases."""
     aliases = {record.name.lower(): record for record in response.records if record.rtype == CNAME}
     wanted, lifetime = name.lower(), 86400

@@ -51,7 +51,8 @@ table inet sandbox {{
     udp dport {_DNS_PORT} accept
     ip protocol icmp ip daddr {GATEWAY_ADDRESS} icmp type echo-request limit rate 20/second accept
     ip protocol icmp icmp type != echo-request drop
-    meta nfproto ipv4 limit rate 200/second burst 200 packets reject with icmp type admin-prohibited
+    ip protocol udp limit rate 200/second burst 200 packets reject with icmp type port-unreachable
+    meta nfproto ipv4 limit rate 20/second reject with icmp type admin-prohibited
     drop
   }}
   chain speaking {{
@@ -189,7 +190,7 @@ def _everything_is_here() -> None:
 
 
 def load_nftables() -> Callable[[str], None]:
-    """What loads rules into the namespace of the calling thread. Raises ConfigurationError where there is no library."""
+    """What loads rules into the namespace of the calling thread. ConfigurationError where there is no library."""
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError:

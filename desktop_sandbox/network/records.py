@@ -40,7 +40,12 @@ class LogEntry:
 
     def json(self) -> dict[str, Any]:
         """As JSON."""
-        return {**asdict(self), "outcome": str(self.outcome), "time": round(self.time, 3), "seconds": round(self.seconds, 3)}
+        return {
+            **asdict(self),
+            "outcome": str(self.outcome),
+            "time": round(self.time, 3),
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def parse_entry(data: Mapping[str, Any]) -> LogEntry:
@@ -71,3 +76,8 @@ class Counters:
     def json(self) -> dict[str, int]:
         """As JSON."""
         return asdict(self)
+
+    def plus(self, other: Counters) -> Counters:
+        """Both together; `open` of the latter."""
+        sums = {name: value + getattr(other, name) for name, value in asdict(self).items()}
+        return Counters(**{**sums, "open": other.open})

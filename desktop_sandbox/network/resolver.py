@@ -67,7 +67,7 @@ class Resolver:
         return list(dict.fromkeys(found))
 
     async def _ask_servers(self, name: str, qtype: int) -> dns.Response:
-        servers = self._given or await asyncio.to_thread(system_servers)
+        servers = self._given or tuple(await asyncio.to_thread(system_servers))
         if not servers:
             raise ResolveError("this host names no DNS server in /etc/resolv.conf")
         why = "no answer"

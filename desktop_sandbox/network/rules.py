@@ -1,4 +1,4 @@
-"""One rule of a policy, as people write it: `example.org`, `*.example.org:443`, `10.1.2.3:5432`, `[2001:db8::]/32`. Pure.
+"""One rule of a policy, as people write it: `example.org`, `*.example.org:443`, `10.1.2.3:5432`, `[fd12::]/16`. Pure.
 
 A rule names a place (a name, an address, a range of addresses, or `internet`) and maybe ports: `:443`, `:80,443`,
 `:8000-9000`. Without ports it means all of them.

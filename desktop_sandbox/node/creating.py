@@ -9,12 +9,14 @@ import secrets
 import time
 from dataclasses import replace
 
-from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.errors import InvalidRequestError, NotFoundError
+from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_json
 from desktop_sandbox.node.birth import bring_up
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
 from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.networking import Networking
 from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.snapshots.restore import Origin
@@ -26,7 +28,7 @@ log = logging.getLogger("desktop_sandbox.node")
 MAX_TIMEOUT_S = 365 * 24 * 3600.0
 
 
-class Creating(Parking):
+class Creating(Parking, Networking):
     """The part of a node that makes sandboxes."""
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -35,6 +37,11 @@ class Creating(Parking):
             if spec.snapshot is None:
                 return await self._create(spec, None, key)
             begun_from = await stack.enter_async_context(self._using(spec.snapshot))
+            if (
+                spec.network is None
+            ):  # what is born of a sandbox may not reach more than that one, unless somebody says so
+                with contextlib.suppress(NotFoundError):
+                    spec = replace(spec, network=(await self.store.get(begun_from.sandbox)).info().network)
             return await self._create(replace(spec, template=begun_from.template), begun_from.resolution, key)
 
     async def _create(
@@ -47,7 +54,7 @@ class Creating(Parking):
         asleep: bool = False,
     ) -> SandboxInfo:
         stopwatch = start_stopwatch()
-        self._check(spec)
+        policy = self._check(spec)
         await self._find_room()
         parked = self._take(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
@@ -70,11 +77,12 @@ class Creating(Parking):
         try:
             if parked is None:
                 origin = origin or await self._origin(spec)
-                live = await self._start(sandbox_id, origin, spec.resolution, asleep=asleep)
+                live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
                 self._adopt(live)
             else:
                 live = parked.live
                 self._adopt(live)
+                self.networks.change_soon(sandbox_id, policy)
                 self._start_soon(live.thaw(), f"wake {sandbox_id}")
                 mark("pool")
             identity = live.machine.process.identity
@@ -82,6 +90,7 @@ class Creating(Parking):
             mark("kept")
             took = {"stages_ms": stopwatch.stages_ms}
             record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
+            await self._note_missing_network(sandbox_id, policy)
         except BaseException as error:
             await asyncio.shield(self._give_up(sandbox_id, error, live))
             raise
@@ -90,7 +99,8 @@ class Creating(Parking):
         log.info("%s = running, pid %d, template %s", sandbox_id, identity.pid, spec.template)
         return record.info()
 
-    def _check(self, spec: SandboxSpec) -> None:
+    def _check(self, spec: SandboxSpec) -> Policy:
+        policy = parse_policy(spec.network)
         recipe = self.shop.recipe(spec.template)
         if spec.timeout_s is not None:
             check_timeout(spec.timeout_s)
@@ -103,6 +113,7 @@ class Creating(Parking):
         if spec.resolution is not None:
             width, height = spec.resolution
             check_resolution(width, height, recipe.max_resolution)
+        return policy
 
     async def _origin(self, spec: SandboxSpec) -> Origin:
         if spec.snapshot is not None:
@@ -113,15 +124,29 @@ class Creating(Parking):
         return Origin(template, memory)
 
     async def _start(
-        self, sandbox_id: str, origin: Origin, size: tuple[int, int] | None, *, asleep: bool = False
+        self,
+        sandbox_id: str,
+        origin: Origin,
+        size: tuple[int, int] | None,
+        policy: Policy = NOTHING,
+        *,
+        asleep: bool = False,
     ) -> LiveSandbox:
         uid = self._take_uid()
         directory = self._directory(sandbox_id)
+        namespace = None
         try:
-            live = await bring_up(origin, self.hypervisor, sandbox_id, directory, uid, size, asleep=asleep)
+            namespace = await self.networks.prepare()
+            tap = None if namespace is None else namespace.tap
+            mark("namespace")
+            live = await bring_up(origin, self.hypervisor, sandbox_id, directory, uid, size, asleep=asleep, tap=tap)
         except BaseException:
             self._uids.discard(uid)
+            if namespace is not None:
+                namespace.close()
             raise
+        if namespace is not None:
+            self.networks.attach(sandbox_id, directory, namespace, policy)
         live.origin = origin.template.directory.name
         live.from_template = origin.snapshot is None
         return live
@@ -156,6 +181,7 @@ def new_record(
             "on_timeout": spec.on_timeout,
             "auto_resume": spec.auto_resume,
             "freeze_after_s": spec.freeze_after_s,
+            "network": policy_json(parse_policy(spec.network)),
         },
         snapshot=spec.snapshot,
     )

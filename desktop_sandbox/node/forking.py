@@ -51,6 +51,7 @@ class Forking(Creating, Saving):
             on_timeout=parent.info().on_timeout,
             auto_resume=parent.info().auto_resume,
             freeze_after_s=parent.info().freeze_after_s,
+            network=parent.info().network,
         )
         async with self._using(info.id):
             self._fresh[info.id] = delta

@@ -114,7 +114,7 @@ class Returning(Creating, Saving):
         """A paused sandbox's machine from its snapshot. Whatever fails here leaves it paused."""
         self._creating += 1
         try:
-            live = await self._start(record.id, origin, None)
+            live = await self._start(record.id, origin, None, self._policy_of(record.spec))
         finally:
             self._creating -= 1
         try:

@@ -64,7 +64,7 @@ def _place(address: str) -> bytes:
 def close_connections() -> int:
     """Close every TCP connection that leaves this machine (sock_diag(7)); how many there were. OSError if it cannot."""
     found: list[tuple[int, bytes]] = []
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in (int(socket.AF_INET), int(socket.AF_INET6)):
         found += [(family, ident) for ident in _connections(family) if not _is_local(family, ident)]
     for family, ident in found:
         with suppress(OSError):

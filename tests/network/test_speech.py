@@ -1,7 +1,8 @@
-"""ClientHellos, HTTP requests and DNS messages: read in any pieces, and refused where two could read them in two ways."""
+"""ClientHellos, HTTP requests and DNS messages: read in any pieces, and refused where that is not clear."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 
@@ -83,10 +84,9 @@ def test_a_hello_that_could_be_read_in_two_ways_is_refused(spoil: object) -> Non
 @given(st.binary(max_size=200))
 def test_any_bytes_after_a_records_head_are_read_or_refused(data: bytes) -> None:
     for start in (b"", b"\x16\x03\x01", record(b"\x01\x00\x00\x80")[:-1]):
-        try:
-            read_hello(start + data)
-        except HelloError as error:
-            assert str(error)
+        with contextlib.suppress(HelloError):
+            found = read_hello(start + data)
+            assert found is None or found.name is None or found.name.isascii()
 
 
 # --- HTTP
@@ -219,7 +219,9 @@ def test_an_answer_to_something_else_is_none() -> None:
 
 def test_https_records_are_not_passed_on() -> None:
     question = dns.read_question(dns.write_question(1, "a.example", dns.A))
-    answer = dns.write_answer(question, 0, [dns.Record("a.example", 65, 60, b"\0\1\0"), dns.Record("a.example", dns.A, 1, b"\1\1\1\1")])
+    answer = dns.write_answer(
+        question, 0, [dns.Record("a.example", 65, 60, b"\0\1\0"), dns.Record("a.example", dns.A, 1, b"\1\1\1\1")]
+    )
     assert [record.rtype for record in dns.read_response(answer, 1, "a.example", dns.A).records] == [dns.A]
 
 
@@ -252,7 +254,5 @@ def test_a_message_that_is_no_question_is_refused(data: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_dns_message_or_refused(data: bytes) -> None:
     for read in (dns.read_question, lambda data: dns.read_response(data, 1, "a.example", dns.A)):
-        try:
-            read(b"\0\1\x81\x80\0\1\0\5\0\0\0\0" + data)
-        except dns.DnsError as error:
-            assert str(error)
+        with contextlib.suppress(dns.DnsError):
+            assert read(b"\0\1\x81\x80\0\1\0\5\0\0\0\0" + data)

@@ -105,7 +105,7 @@ class Guest:
             namespace._bring_up(control, namespace.TAP)
             namespace._bring_up(control, "lo")
             route = struct.pack("=Q", 0)
-            for address in ("0.0.0.0", namespace.GATEWAY_ADDRESS, "0.0.0.0"):  # noqa: S104
+            for address in ("0.0.0.0", namespace.GATEWAY_ADDRESS, "0.0.0.0"):
                 route += struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
             route += struct.pack("=HhLxx", 3, 0, 0).ljust(56, b"\0")
             fcntl.ioctl(control, 0x890B, route)
@@ -238,9 +238,7 @@ class FakeDns(asyncio.DatagramProtocol):
         found = NAMES.get(question.name.lower())
         records = []
         if question.qtype == dns.A:
-            records = [
-                dns.Record(question.name, dns.A, 60, socket.inet_aton(address)) for address in found or ()
-            ]
+            records = [dns.Record(question.name, dns.A, 60, socket.inet_aton(address)) for address in found or ()]
         elif question.qtype == dns.TXT and found:
             records = [dns.Record(question.name, dns.TXT, 60, b"\x05hello")]
         rcode = dns.NO_ERROR if found else dns.NO_SUCH_NAME
