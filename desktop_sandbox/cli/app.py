@@ -5,6 +5,8 @@ from typing import Annotated, Optional
 import typer
 
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
+from desktop_sandbox.cli.network_app import Allow, Deny, Mode
+from desktop_sandbox.cli.network_app import add_to as add_network_to
 
 app = typer.Typer(
     name="desktop-sandbox",
@@ -20,6 +22,7 @@ snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_h
 app.add_typer(snapshot_app, name="snapshot")
 add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
+add_network_to(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
@@ -118,9 +121,13 @@ def create(
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds without use until it stands still in memory; 0: never; default: the server's."),
     ] = None,
+    network: Mode = None,
+    allow: Allow = None,
+    deny: Deny = None,
     json: Json = False,
 ) -> None:
     """Create a desktop, building its template first if need be; prints its id."""
+    from desktop_sandbox.cli.network import policy_from
     from desktop_sandbox.cli.sandboxes import create as run
 
     run(
@@ -132,6 +139,7 @@ def create(
         on_timeout=on_timeout,
         auto_resume=auto_resume,
         freeze_after=freeze_after,
+        network=policy_from(network, allow or [], deny or []),
         as_json=json,
     )
 

@@ -38,6 +38,7 @@ RENAMES = {
     "AsyncHost": "Host",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncNetwork": "Network",
     "AsyncOpenAIComputer": "OpenAIComputer",
     "AsyncRecordings": "Recordings",
     "AsyncSandbox": "Sandbox",

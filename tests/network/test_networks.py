@@ -66,9 +66,11 @@ async def server(text: bytes) -> AsyncIterator[int]:
         found.close()
 
 
-def kill_inside(wall: int) -> None:
+async def kill_inside(wall: int) -> None:
     """End the process behind the wall."""
-    for child in Path(f"/proc/{wall}/task/{wall}/children").read_text().split():
+    children = Path(f"/proc/{wall}/task/{wall}/children")
+    await until(children.read_text)
+    for child in children.read_text().split():
         os.kill(int(child), signal.SIGKILL)
 
 
@@ -102,7 +104,7 @@ async def test_the_gateway_is_killed_and_another_takes_over_with_the_policy_of_n
         await until(lambda: made.counters()["sb-1"].refused == 1)
         first = made.gateway_pid
         assert first is not None
-        kill_inside(first)
+        await kill_inside(first)
         await until(lambda: made.gateway_pid not in (None, first))
         with pytest.raises(ConnectionError):
             await exchange(guest, "93.184.216.34", 80, b"x")
@@ -142,7 +144,7 @@ async def test_a_machine_is_found_again_by_the_next_server_through_its_tap(tmp_p
         with pytest.raises(ConnectionError):
             await exchange(guest, "93.184.216.34", 80, b"x")
         path = tmp_path / "sb-1" / log_file.NAME
-        await until(lambda: "is denied" in log_file.read(path, 10)[-1].reason)
+        await until(lambda: any("is denied" in entry.reason for entry in log_file.read(path, 10)))
         guest.close()
         os.close(tap)
 
@@ -152,7 +154,7 @@ async def test_while_no_gateway_holds_the_sockets_nothing_passes_and_it_waits(tm
         guest, tap = await machine(made, "sb-1", tmp_path / "sb-1", "none")
         await until(lambda: made.gateway_pid is not None)
         made._gateway._failures = 3  # the next start waits a little
-        kill_inside(made.gateway_pid or 0)
+        await kill_inside(made.gateway_pid or 0)
         with await guest.connect("93.184.216.34", 80) as sock, pytest.raises(ConnectionError):
             await read_all(sock)
         guest.close()
@@ -214,6 +216,7 @@ async def test_nothing_is_left_of_many(tmp_path: Path) -> None:
             guest, tap = await machine(made, f"sb-{number}", tmp_path / f"sb-{number}", "none")
             with pytest.raises(ConnectionError):
                 await exchange(guest, "93.184.216.34", 80, b"x")
+            await until(lambda number=number: made.counters()[f"sb-{number}"].refused == 1)
             guest.close()
             os.close(tap)
             made.remove(f"sb-{number}")

@@ -13,8 +13,10 @@ from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
 from desktop_sandbox.sdk._async.files import AsyncFiles
+from desktop_sandbox.sdk._async.network import AsyncNetwork
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class AsyncSandbox(AsyncDesktop):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it, `network` is what it may reach.
     """
 
     def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:
@@ -52,6 +54,7 @@ class AsyncSandbox(AsyncDesktop):
         self.control = AsyncControl(connection, self._path)
         self.clipboard = AsyncClipboard(connection, self._path)
         self.recordings = AsyncRecordings(connection, self._path)
+        self.network = AsyncNetwork(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<AsyncSandbox {self.sandbox_id} {self._info.template}>"
@@ -73,6 +76,7 @@ class AsyncSandbox(AsyncDesktop):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -82,6 +86,9 @@ class AsyncSandbox(AsyncDesktop):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -98,6 +105,7 @@ class AsyncSandbox(AsyncDesktop):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = await connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))

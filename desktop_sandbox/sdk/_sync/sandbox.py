@@ -14,8 +14,10 @@ from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
 from desktop_sandbox.sdk._sync.files import Files
+from desktop_sandbox.sdk._sync.network import Network
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Sandbox(Desktop):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
     `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it, `network` is what it may reach.
     """
 
     def __init__(self, connection: Connection, info: SandboxInfo) -> None:
@@ -53,6 +55,7 @@ class Sandbox(Desktop):
         self.control = Control(connection, self._path)
         self.clipboard = Clipboard(connection, self._path)
         self.recordings = Recordings(connection, self._path)
+        self.network = Network(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.sandbox_id} {self._info.template}>"
@@ -74,6 +77,7 @@ class Sandbox(Desktop):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -83,6 +87,9 @@ class Sandbox(Desktop):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -99,6 +106,7 @@ class Sandbox(Desktop):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
