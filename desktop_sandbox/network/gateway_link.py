@@ -60,6 +60,8 @@ class GatewayLink:
         self._sending = asyncio.Lock()
         self._started_at = float("-inf")
         self._failures = 0
+        self.generation = 0
+        """How many were started so far."""
 
     @property
     def pid(self) -> int | None:
@@ -88,6 +90,7 @@ class GatewayLink:
                     raise MachineError(f"the gateway cannot be started: {error}") from error
             ours.setblocking(False)
             self._socket = ours
+            self.generation += 1
             asyncio.get_running_loop().add_reader(ours, self._read, ours)
             log.info("gateway = running, pid %d", self._child.pid)
 

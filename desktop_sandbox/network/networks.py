@@ -28,6 +28,7 @@ log = logging.getLogger("desktop_sandbox.network")
 
 _ADOPT_TRIES = 40
 _ADOPT_PAUSE_S = 0.25
+_AGAIN_S = 0.5
 StartSoon = Callable[[Coroutine[Any, Any, None], str], object]
 
 
@@ -44,6 +45,8 @@ class _Held:
     """What passed through gateways that have ended."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     closed: bool = False
+    known_to: int = 0
+    """Which gateway has it, counted from 1."""
 
     def close(self) -> None:
         if self.closed:
@@ -117,19 +120,30 @@ class Networks:
         self._start_soon(self._add(sandbox_id, held), f"network of {sandbox_id}")
 
     async def _add(self, sandbox_id: str, held: _Held) -> None:
-        """Give it to the gateway; one that dies meanwhile is followed by another, which gets all of them."""
+        """Give it to the gateway that there is; where that fails, again until it is gone."""
         async with held.lock:
-            if self._held.get(sandbox_id) is not held:
-                return
-            await self._gateway.start()
-            # copies: the sandbox may end while they are on their way, and a number may then be another file's
-            copies = () if held.closed else (os.dup(held.listener), os.dup(held.names))
-            try:
-                if copies:
-                    await self._gateway.ask("add", sandbox_id, policy=policy_json(held.policy), descriptors=copies)
-            finally:
-                for copy in copies:
-                    os.close(copy)
+            while self._held.get(sandbox_id) is held and not self._closed:
+                try:
+                    await self._gateway.start()
+                    if held.known_to != self._gateway.generation:
+                        await self._give(sandbox_id, held)
+                    return
+                except MachineError as error:
+                    log.warning("%s x network: %s", sandbox_id, error.message)
+                    await asyncio.sleep(_AGAIN_S)
+
+    async def _give(self, sandbox_id: str, held: _Held) -> None:
+        if held.closed:
+            return
+        # copies: the sandbox may end while they are on their way, and a number may then be another file's
+        copies = (os.dup(held.listener), os.dup(held.names))
+        generation = self._gateway.generation
+        try:
+            await self._gateway.ask("add", sandbox_id, policy=policy_json(held.policy), descriptors=copies)
+        finally:
+            for copy in copies:
+                os.close(copy)
+        held.known_to = generation
 
     async def adopt(self, sandbox_id: str, folder: Path, pid: int, tap: int, policy: Policy) -> None:
         """Find the namespace of a machine that a server before this one started, through the tap that its QEMU holds.
@@ -164,7 +178,7 @@ class Networks:
             try:
                 await self._gateway.ask("policy", sandbox_id, policy=policy_json(policy))
             except MachineError as error:
-                # without a gateway nothing passes; the next one is given the policy of now
+                # a gateway that does not have it lets nothing pass, and is given the policy of now
                 log.warning("%s x policy: %s", sandbox_id, error.message)
 
     def has(self, sandbox_id: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from desktop_sandbox import InvalidRequestError, Policy, Sandbox
 from desktop_sandbox.cli.network import policy_from
+from desktop_sandbox.sdk.network import policy_body
 from tests.live_server import Live
 
 
@@ -79,5 +80,8 @@ def test_the_sdk_has_it_all(live: Live, monkeypatch: pytest.MonkeyPatch) -> None
         ("internet", ["10.0.0.1"], ["a.example"], Policy(allow=["internet", "10.0.0.1"], deny=["a.example"])),
     ],
 )
-def test_options_of_the_command_line(mode: str | None, allow: list[str], deny: list[str], policy: object) -> None:
-    assert policy_from(mode, allow, deny) == policy
+def test_options_of_the_command_line(
+    mode: str | None, allow: list[str], deny: list[str], policy: Policy | str | None
+) -> None:
+    found = policy_from(mode, allow, deny)
+    assert (found and policy_body(found)) == (policy and policy_body(policy))

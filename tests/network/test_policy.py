@@ -7,7 +7,7 @@ import ipaddress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desktop_sandbox.errors import InvalidRequestError
@@ -296,6 +296,8 @@ def test_a_policy_is_shown_as_it_was_given(data: object) -> None:
 
 # --- what must hold always
 
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 ADDRESSES = st.one_of(st.ip_addresses(), st.sampled_from(["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1"]).map(
     ipaddress.ip_address))  # fmt: skip
 NAMES = st.sampled_from(["a.example", "b.a.example", "c.example"])
@@ -310,6 +312,7 @@ POLICIES = st.builds(
 )
 
 
+@RELAXED
 @given(POLICIES, ADDRESSES, st.integers(1, 65535), NAMES)
 def test_no_sweeping_rule_opens_a_guarded_address_by_any_way(policy: object, to: Any, port: int, name: str) -> None:
     parsed = parse_policy(policy)
@@ -320,6 +323,7 @@ def test_no_sweeping_rule_opens_a_guarded_address_by_any_way(policy: object, to:
         assert not parsed.may_tell(to)
 
 
+@RELAXED
 @given(POLICIES, ADDRESSES, st.integers(1, 65535), NAMES)
 def test_a_name_never_opens_what_the_address_closed(policy: object, to: Any, port: int, name: str) -> None:
     parsed = parse_policy(policy)
@@ -328,6 +332,7 @@ def test_a_name_never_opens_what_the_address_closed(policy: object, to: Any, por
         assert parsed.nameless(to, port).answer is REFUSE
 
 
+@RELAXED
 @given(POLICIES, PLACES, ADDRESSES, st.integers(1, 65535))
 def test_denying_more_never_opens_anything(policy: Any, more: str, to: Any, port: int) -> None:
     before = parse_policy(policy).nameless(to, port).answer
