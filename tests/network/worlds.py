@@ -42,7 +42,7 @@ def can_make_namespaces() -> bool:
 needs_namespaces = pytest.mark.skipif(not can_make_namespaces(), reason="network namespaces need root here")
 
 
-def in_thread(work: Callable[[], T]) -> T:
+def in_thread(work: Callable[[], T], seconds: float = 120) -> T:
     """Do it in a thread of its own, which may go into another namespace."""
     done: Future[T] = Future()
 
@@ -53,7 +53,7 @@ def in_thread(work: Callable[[], T]) -> T:
             done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return done.result(120)
+    return done.result(seconds)
 
 
 def set_up_internet() -> None:
