@@ -203,6 +203,14 @@ class Networks:
         """What passed so far by sandbox, since this server began with it."""
         return {sandbox_id: held.before.plus(held.counters) for sandbox_id, held in self._held.items()}
 
+    def traffic(self, sandbox_id: str) -> int:
+        """A number that grows whenever something passes, or is asked for."""
+        held = self._held.get(sandbox_id)
+        if held is None:
+            return 0
+        now = held.before.plus(held.counters)
+        return now.connections + now.lookups + now.sent_bytes + now.received_bytes
+
     def total(self) -> Counters:
         """What passed so far for all sandboxes, those that ended as well."""
         total = self._gone
