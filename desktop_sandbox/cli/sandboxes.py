@@ -115,6 +115,7 @@ def info(sandbox_id: str, *, as_json: bool) -> None:
             ("created", f"{found.created_at:%Y-%m-%d %H:%M:%S} UTC, {ago(found.created_at)}"),
             ("expires", ago(found.expires_at) + (", paused then" if found.on_timeout == "pause" else "")),
             ("snapshot", found.snapshot or "none"),
+            ("network", found.network if isinstance(found.network, str) else "by rules: desktop-sandbox network ID"),
             *((f"metadata {name}", value) for name, value in found.metadata.items()),
         ]
     )

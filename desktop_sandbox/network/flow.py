@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("desktop_sandbox.network")
 
 DNS_PORT = 53
-_PIECE = 128 << 10
+_PIECE = 64 << 10
 _DIAL_S = 15.0
 _NAME_S = 15.0
 _SERVER_FIRST_S = 0.4
@@ -257,24 +257,15 @@ class Flow:
         assert self._server is not None
         if first:
             await self._send(first)
-        buffer = bytearray(_PIECE)
-        view = memoryview(buffer)
-        while True:
-            count = await self._loop.sock_recv_into(self._guest, buffer)
-            if count == 0:
-                with contextlib.suppress(OSError):
-                    self._server.shutdown(socket.SHUT_WR)
-                return
+        while piece := await self._loop.sock_recv(self._guest, _PIECE):
             if self._judging:
-                allowed = await self._judged(bytes(view[:count]))
-                if allowed:
-                    await self._send(allowed)
-                continue
-            if self._host is None and self._speech.pending_bytes < MAX_PENDING:
-                self._overhear(bytes(view[:count]))
-            await self._outlet.take(count)
-            await self._loop.sock_sendall(self._server, view[:count])
-            self._sent(count)
+                piece = await self._judged(piece)
+            elif self._host is None and self._speech.pending_bytes < MAX_PENDING:
+                self._overhear(piece)
+            if piece:
+                await self._send(piece)
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_WR)
 
     async def _send(self, data: bytes) -> None:
         assert self._server is not None
@@ -282,28 +273,20 @@ class Flow:
         async with self._sending:
             await self._outlet.take(len(data))
             await self._loop.sock_sendall(self._server, data)
-            self._sent(len(data))
-
-    def _sent(self, count: int) -> None:
-        self.sent += count
-        self._outlet.counters.sent_bytes += count
+            self.sent += len(data)
+            self._outlet.counters.sent_bytes += len(data)
 
     async def _from_server(self) -> None:
         assert self._server is not None
-        buffer = bytearray(_PIECE)
-        view = memoryview(buffer)
-        while True:
-            count = await self._loop.sock_recv_into(self._server, buffer)
-            if count == 0:
-                with contextlib.suppress(OSError):
-                    self._guest.shutdown(socket.SHUT_WR)
-                return
+        while piece := await self._loop.sock_recv(self._server, _PIECE):
             if self._judging and self._speech.speech is Speech.HTTP:
-                await self._answered(bytes(view[:16]))
-            await self._outlet.take(count)
-            await self._loop.sock_sendall(self._guest, view[:count])
-            self.received += count
-            self._outlet.counters.received_bytes += count
+                await self._answered(piece[:16])
+            await self._outlet.take(len(piece))
+            await self._loop.sock_sendall(self._guest, piece)
+            self.received += len(piece)
+            self._outlet.counters.received_bytes += len(piece)
+        with contextlib.suppress(OSError):
+            self._guest.shutdown(socket.SHUT_WR)
 
     async def _answered(self, data: bytes) -> None:
         """Requests may have waited for what the server says to an upgrade."""

@@ -5,6 +5,9 @@ namespace of its own. It answers one message at a time over a socket that it inh
 
     "make"           → "ok" and three descriptors: tap, TCP listener, UDP socket for names; or what went wrong
     "sockets" + tap  → "ok" and two: new sockets in the namespace that this tap lies in
+
+Started with a second argument, it answers one "sockets" and stays in the user namespace of the server: only there an
+ordinary user has rights over the namespaces that an earlier maker of theirs made.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ _CAPABILITIES = 64
 def main() -> None:
     """Serve the socket whose number is the only argument."""
     link = socket.socket(fileno=int(sys.argv[1]))
+    once = len(sys.argv) > 2
     try:
-        become_small(root=os.geteuid() == 0)
+        become_small(root=os.geteuid() == 0, own=not once)
         rules = namespace.load_nftables()
         link.send(b"ready")
     except (OSError, ConfigurationError) as error:
@@ -41,6 +45,8 @@ def main() -> None:
     while True:
         message, descriptors, _, _ = socket.recv_fds(link, 64, 1)
         if not message:
+            return
+        if once and message != b"sockets":
             return
         try:
             if message == b"make":
@@ -55,8 +61,8 @@ def main() -> None:
             os.close(descriptor)
 
 
-def become_small(*, root: bool) -> None:
-    """Give up what is not needed; without root, become root of a user namespace. Raises OSError."""
+def become_small(*, root: bool, own: bool) -> None:
+    """Give up what is not needed; without root, become root of a user namespace of its `own`. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     uid, gid = os.geteuid(), os.getegid()
@@ -64,7 +70,7 @@ def become_small(*, root: bool) -> None:
         for capability in range(_CAPABILITIES):
             if capability not in _KEPT:
                 libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-    else:
+    elif own:
         namespace.unshare(namespace.CLONE_NEWUSER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")

@@ -26,7 +26,8 @@ _PIDFD_GETFD = 438
 class MakerClient:
     """Makes namespaces through a maker process, started again if it dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        self._once = once
         self._asking = threading.Lock()
         self._link: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -42,8 +43,9 @@ class MakerClient:
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            argv = [sys.executable, "-m", "desktop_sandbox.network.maker", str(theirs.fileno())]
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "desktop_sandbox.network.maker", str(theirs.fileno())],
+                [*argv, "once"] if self._once else argv,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),), start_new_session=True, cwd="/", env=_environment(),
             )  # fmt: skip
@@ -74,10 +76,14 @@ class MakerClient:
     def sockets_beside(self, pid: int, tap: int) -> tuple[int, int]:
         """New sockets in the namespace of the tap that process `pid` has open as descriptor `tap`."""
         copy = descriptor_of(pid, tap)
+        # an ordinary user's maker, in its own user namespace, has no rights over what the one before it made
+        asked = self if os.geteuid() == 0 else MakerClient(once=True)
         try:
-            listener, names = self._ask(b"sockets", (copy,), 2)
+            listener, names = asked._ask(b"sockets", (copy,), 2)
         finally:
             os.close(copy)
+            if asked is not self:
+                asked.close()
         return listener, names
 
     def fill(self) -> None:

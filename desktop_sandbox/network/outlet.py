@@ -28,6 +28,7 @@ _NEW_BURST = 400
 _ENTRIES_S = 100.0
 _ENTRIES_BURST = 1000
 _SLICE_S = 0.25
+_AGAIN_S = 0.5
 
 
 class Outlet:
@@ -107,6 +108,9 @@ class Outlet:
                 return
             except OSError as error:  # no descriptors left: those who wait have to wait
                 log.warning("%s x accept: %s", self.sandbox_id, error)
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listener)
+                loop.call_later(_AGAIN_S, self._accept_again, listener)
                 return
             sock.setblocking(False)
             self._number += 1
@@ -116,6 +120,10 @@ class Outlet:
                 self._turn_away(sock, "too many new connections a second")
             else:
                 self._begin(sock)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _begin(self, sock: socket.socket) -> None:
         try:

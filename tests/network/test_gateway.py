@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 
 import pytest
 
-from desktop_sandbox.network import dns
+from desktop_sandbox.network import dns, namespace
+from desktop_sandbox.network.outlet import Outlet
+from desktop_sandbox.network.policy import parse_policy
 from desktop_sandbox.network.records import Outcome
 from tests.network.worlds import (
     BAD,
@@ -15,7 +19,9 @@ from tests.network.worlds import (
     METADATA,
     OTHER,
     PRIVATE,
+    Guest,
     exchange,
+    in_thread,
     internet,
     read_all,
     says,
@@ -287,8 +293,6 @@ async def test_spoofed_sources_fragments_and_ipv6_reach_nobody() -> None:
 
 @internet
 async def test_the_policy_changes_while_it_runs_and_ends_what_it_no_longer_allows() -> None:
-    from desktop_sandbox.network.policy import parse_policy
-
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"welcome")
         await reader.read()
@@ -381,3 +385,71 @@ async def test_nothing_is_left_when_it_ends() -> None:
     left = [name for name in descriptors() if "tun" in name or "net:" in name]
     assert left == [name for name in before if "tun" in name or "net:" in name]
     assert len(list(descriptors())) <= len(before) + 1
+
+
+@internet
+async def test_a_guest_that_takes_all_it_can_does_not_disturb_another() -> None:
+    """Hundreds of connections and lookups of one guest; another guest of the same process goes on meanwhile."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with world("internet") as here, served(hold, OTHER, 7000), served(says(b"ok"), GOOD, 80):
+        greedy = [await here.guest.connect(OTHER, 7000) for _ in range(700)]
+        await here.logged(Outcome.REFUSED)  # too many a second, or too many at once
+        assert here.outlet.counters.open <= 512
+        lookups = asyncio.gather(*(here.guest.ask("good.example.org") for _ in range(100)))
+        made = in_thread(lambda: namespace.make_namespace(namespace.load_nftables()))
+        guest = Guest(made)
+        async with asyncio.TaskGroup() as tasks:
+            outlet = Outlet(
+                "sb-other", parse_policy("internet"), socket.socket(fileno=made.listener),
+                socket.socket(fileno=made.names), tasks=tasks, resolver=here.outlet.resolver, own=here.outlet.own,
+                told=lambda entry: None,
+            )  # fmt: skip
+            for _ in range(10):
+                assert await exchange(guest, GOOD, 80, GET) == b"ok"
+            await outlet.aclose()
+        guest.close()
+        os.close(made.tap)
+        await lookups
+        for sock in greedy:
+            sock.close()
+
+
+@internet
+async def test_the_gateways_own_ports_lead_nowhere() -> None:
+    async with world("internet") as here:
+        for port in (1, 53, 80):
+            with pytest.raises(ConnectionError):
+                await exchange(here.guest, "198.18.0.1", port if port != 53 else 54, b"x")
+        with here.guest.socket(socket.SOCK_DGRAM) as sock:
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, ("198.18.0.1", 1))
+            await loop.sock_sendall(sock, b"x")
+            with pytest.raises(ConnectionRefusedError):
+                await loop.sock_recv(sock, 10)
+
+
+@internet
+async def test_garbage_of_all_kinds_is_answered_or_dropped_and_the_rest_goes_on() -> None:
+    import random
+
+    rng = random.Random(7)
+    async with world({"allow": ["good.example.org"]}) as here, served(says(b"ok"), GOOD, 80):
+        loop = asyncio.get_running_loop()
+        await here.guest.addresses("good.example.org")
+        for start in (b"", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x00\x40\x01", b"\x00"):
+            for _ in range(10):
+                with contextlib.suppress(ConnectionError), await here.guest.connect(GOOD, 80) as sock:
+                    await loop.sock_sendall(sock, start + rng.randbytes(rng.randrange(400)))
+                    sock.shutdown(socket.SHUT_WR)
+                    await read_all(sock)
+        with here.guest.socket(socket.SOCK_DGRAM) as sock:
+            await loop.sock_connect(sock, ("198.18.0.1", 53))
+            for _ in range(100):
+                await loop.sock_sendall(sock, rng.randbytes(rng.randrange(1, 600)))
+        assert await exchange(here.guest, GOOD, 80, GET) == b"ok"
+        assert not [entry for entry in here.entries() if entry.reason.endswith("Error")]
