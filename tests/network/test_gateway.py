@@ -397,6 +397,8 @@ async def test_a_guest_that_takes_all_it_can_does_not_disturb_another() -> None:
         writer.close()
 
     async with world("internet") as here, served(hold, OTHER, 7000), served(says(b"ok"), GOOD, 80):
+        made = in_thread(lambda: namespace.make_namespace(namespace.load_nftables()))
+        guest = Guest(made)
         greedy = []
         for _ in range(700):
             with contextlib.suppress(ConnectionError):  # turned away at once
@@ -404,8 +406,6 @@ async def test_a_guest_that_takes_all_it_can_does_not_disturb_another() -> None:
         await here.logged(Outcome.REFUSED)  # too many a second, or too many at once
         assert here.outlet.counters.open <= 512
         lookups = asyncio.gather(*(here.guest.ask("good.example.org") for _ in range(100)))
-        made = in_thread(lambda: namespace.make_namespace(namespace.load_nftables()))
-        guest = Guest(made)
         async with asyncio.TaskGroup() as tasks:
             outlet = Outlet(
                 "sb-other", parse_policy("internet"), socket.socket(fileno=made.listener),
