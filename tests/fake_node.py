@@ -18,6 +18,8 @@ from actions import model
 from actions.model import Action
 from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox import errors
+from desktop_sandbox.network.policy import parse_policy, policy_json
+from desktop_sandbox.network.records import LogEntry, Outcome
 from desktop_sandbox.node.interface import (
     BatchResult,
     CommandExit,
@@ -25,6 +27,8 @@ from desktop_sandbox.node.interface import (
     CommandSpec,
     FileInfo,
     Heard,
+    NetworkInfo,
+    NetworkTotals,
     NodeNews,
     SandboxInfo,
     SandboxPage,
@@ -130,6 +134,7 @@ class FakeNode(FakeElements, FakeReach):
             on_timeout=spec.on_timeout,
             auto_resume=spec.auto_resume,
             freeze_after_s=spec.freeze_after_s,
+            network=policy_json(parse_policy(spec.network)),
         )
         if spec.snapshot is not None:
             self._snapshot(spec.snapshot)
@@ -313,6 +318,40 @@ class FakeNode(FakeElements, FakeReach):
             if box.info.snapshot == snapshot_id and box.info.state is SandboxState.PAUSED:
                 raise errors.ConflictError(f"{box.info.id} is paused at snapshot {snapshot_id}", hint="resume it")
         del self.saved[snapshot_id]
+
+    async def network(self, sandbox_id: str) -> NetworkInfo:
+        await self._enter("network")
+        counters = dict.fromkeys(("connections", "refused", "failed", "lookups", "sent_bytes", "received_bytes"), 7)
+        return NetworkInfo(self._sandbox(sandbox_id).info.network, True, None, {**counters, "open": 1})
+
+    async def set_network(self, sandbox_id: str, network: object) -> SandboxInfo:
+        await self._enter("set_network")
+        return self._replace(sandbox_id, network=policy_json(parse_policy(network)))
+
+    async def network_log(self, sandbox_id: str, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        await self._enter("network_log")
+        self._sandbox(sandbox_id)
+        entries = [
+            LogEntry(
+                1, 1_700_000_000.5, "tcp", Outcome.ALLOWED, "a.example", "1.1.1.1", 443, "", "internet", 3, 2000, 0.5
+            ),
+            LogEntry(
+                2, 1_700_000_001.0, "dns", Outcome.REFUSED, "b.example", None, 53, "b.example is denied", "b.example"
+            ),
+        ]
+        return [entry.json() for entry in entries][-limit:]
+
+    def network_totals(self) -> NetworkTotals:
+        total = {
+            "connections": 9,
+            "refused": 2,
+            "failed": 1,
+            "lookups": 4,
+            "sent_bytes": 5,
+            "received_bytes": 6,
+            "open": 1,
+        }
+        return NetworkTotals(True, 0, total, {sandbox_id: total for sandbox_id in self.sandboxes})
 
     async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
         await self._enter("set_timeout")

@@ -12,6 +12,9 @@ SnapshotName = Annotated[str, StringConstraints(min_length=1, max_length=64, pat
 Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=32)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
+NetworkRuleList = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=300)]], Field(max_length=500)
+]
 TimeoutS = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
@@ -26,6 +29,30 @@ class Resolution(Model):
 
     width: int = Field(ge=1, le=16384, examples=[1280])
     height: int = Field(ge=1, le=16384, examples=[800])
+
+
+class NetworkRules(Model):
+    """What a sandbox may reach: what a rule of `allow` opens and none of `deny` closes."""
+
+    allow: NetworkRuleList | None = Field(
+        default=None,
+        description="Names (example.org, *.example.org), addresses, ranges (10.0.0.0/8) or internet, maybe with :PORTS;"
+        " null: internet.",
+        examples=[["*.example.org:443", "10.1.2.3:5432"]],
+    )
+    deny: NetworkRuleList = Field(default_factory=list, examples=[["ads.example.org"]])
+    max_connections: int | None = Field(default=None, ge=1, le=4096, description="At once; null: 512.")
+    bandwidth_bytes_s: int | None = Field(
+        default=None, ge=1024, le=1 << 40, description="Both directions together; null: no limit."
+    )
+
+
+NetworkPolicy = Literal["none", "internet"] | NetworkRules
+
+
+def policy_of(policy: NetworkPolicy | None) -> object:
+    """A policy as the node takes it."""
+    return policy.model_dump(exclude_none=True) if isinstance(policy, NetworkRules) else policy
 
 
 class CreateSandbox(Model):
@@ -56,6 +83,11 @@ class CreateSandbox(Model):
         description="Seconds without use after which it stands still in memory, if it is idle; 0: never;"
         " null: as the server does by itself.",
     )
+    network: NetworkPolicy | None = Field(
+        default=None,
+        description="What it may reach: none, internet (public addresses), or rules; null: as the sandbox that the"
+        " snapshot is of, else internet.",
+    )
 
 
 class Sandbox(Model):
@@ -77,6 +109,58 @@ class Sandbox(Model):
     auto_resume: bool
     freeze_after: float | None
     frozen: bool
+    network: NetworkPolicy
+
+
+class SetNetwork(Model):
+    """A new policy, which holds from now on."""
+
+    policy: NetworkPolicy
+
+
+class NetworkCounters(Model):
+    """What has passed since the server began with the sandbox; `open`: connections now."""
+
+    connections: int
+    refused: int
+    failed: int
+    lookups: int
+    sent_bytes: int
+    received_bytes: int
+    open: int
+
+
+class Network(Model):
+    """A sandbox's network. `available`: whether its machine has one; if not, `why`."""
+
+    policy: NetworkPolicy
+    available: bool
+    why: str | None
+    counters: NetworkCounters
+
+
+class NetworkEntry(Model):
+    """One connection (tcp) or lookup of a name (dns). `address` and `port`: where the sandbox wanted to go; `rule`: the
+    rule that decided."""
+
+    number: int
+    time: str = Field(json_schema_extra={"format": "date-time"})
+    kind: Literal["tcp", "dns"]
+    outcome: Literal["open", "allowed", "refused", "failed"]
+    name: str | None
+    address: str | None
+    port: int | None
+    reason: str
+    rule: str | None
+    sent_bytes: int
+    received_bytes: int
+    seconds: float
+
+
+class NetworkLog(Model):
+    """Connections, oldest first; one that goes on has the outcome open."""
+
+    entries: list[NetworkEntry]
 
 
 class SandboxList(Model):

@@ -84,6 +84,7 @@ def sandbox_json(info: SandboxInfo) -> dict[str, Any]:
         "auto_resume": info.auto_resume,
         "freeze_after": info.freeze_after_s,
         "frozen": info.frozen,
+        "network": info.network,
     }
 
 

@@ -7,6 +7,8 @@ import typer
 from desktop_sandbox.cli import a11y_app, eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
 from desktop_sandbox.cli.files_app import files_app
+from desktop_sandbox.cli.network_app import Allow, Deny, Mode
+from desktop_sandbox.cli.network_app import add_to as add_network_to
 from desktop_sandbox.cli.reach_app import add_reach
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ app.add_typer(trust_app, name="trust")
 eyes_app.add_to(app)
 app.add_typer(files_app, name="files")
 add_reach(app)
+add_network_to(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
@@ -124,9 +127,13 @@ def create(
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds without use until it stands still in memory; 0: never; default: the server's."),
     ] = None,
+    network: Mode = None,
+    allow: Allow = None,
+    deny: Deny = None,
     json: Json = False,
 ) -> None:
     """Create a desktop, building its template first if need be; prints its id."""
+    from desktop_sandbox.cli.network import policy_from
     from desktop_sandbox.cli.sandboxes import create as run
 
     run(
@@ -138,6 +145,7 @@ def create(
         on_timeout=on_timeout,
         auto_resume=auto_resume,
         freeze_after=freeze_after,
+        network=policy_from(network, allow or [], deny or []),
         as_json=json,
     )
 

@@ -49,6 +49,8 @@ class Descriptors:
     serial: int
     qmp: int
     ports: Sequence[int]
+    tap: int | None = None
+    """The other end of the network card's wire; None: it has none, and the card stands in the guest all the same."""
 
     def all(self) -> tuple[int, ...]:
         """Every number."""
@@ -60,6 +62,7 @@ class Descriptors:
             self.serial,
             self.qmp,
             *self.ports,
+            *(() if self.tap is None else (self.tap,)),
         )
 
 
@@ -109,7 +112,7 @@ def qemu_arguments(
     args += ["-object", _ram(shape, files.ram, shared=boot is not None and boot.own_memory)]
     args += _sockets(files)
     args += _disk(files)
-    args += _devices()
+    args += _devices(files.tap)
     args += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if devices_only:
         args += ["-global", "migration.send-configuration=off"]
@@ -171,13 +174,17 @@ def _disk(files: Descriptors) -> list[str]:
     return args
 
 
-def _devices() -> list[str]:
+def _devices(tap: int | None) -> list[str]:
     args = ["-device", "virtio-blk-device,drive=overlay,serial=root"]
     args += ["-device", "virtio-serial-device,max_ports=8"]
     for number, port in enumerate(PORTS, start=1):
         args += ["-device", f"virtserialport,nr={number},chardev={port},name=desktop.{port}"]
     args += ["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-device,rng=rng0"]
-    args += ["-device", f"virtio-net-device,mac={GUEST_MAC}"]
+    # the guest sees the same card with and without a wire: no offloads, since the tap has no header for them
+    wire = "" if tap is None else ",netdev=net0"
+    if tap is not None:
+        args += ["-netdev", f"tap,id=net0,fd={tap}"]
+    args += ["-device", f"virtio-net-device,mac={GUEST_MAC}{wire}"]
     return args
 
 

@@ -34,21 +34,23 @@ async def bring_up(
     size: tuple[int, int] | None,
     *,
     asleep: bool = False,
+    tap: int | None = None,
 ) -> LiveSandbox:
     """A running sandbox in `directory` (made here, if need be), at the asked screen size, as a machine of its own.
 
-    `asleep`: it has answered, and then stands still; the first call wakes it as a machine of its own.
+    `asleep`: it has answered, and then stands still; the first call wakes it as a machine of its own. `tap`: the other
+    end of its network card's wire, which stays the caller's.
 
     A machine that ends while it is restored is started once more: nobody has used it yet. Raises MachineError and
     others with the ends of console and QEMU's log as evidence; then no process is left.
     """
     step = (origin, hypervisor, sandbox_id, directory, uid, size)
     try:
-        return await _bring_up(*step, asleep=asleep)
+        return await _bring_up(*step, asleep=asleep, tap=tap)
     except MachineError as error:
         log.warning("%s x started again: %s %s", sandbox_id, error.message, error.evidence.get("qemu", ""))
         clear(hypervisor, sandbox_id, directory)
-        return await _bring_up(*step, asleep=asleep)
+        return await _bring_up(*step, asleep=asleep, tap=tap)
 
 
 def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:
@@ -69,9 +71,10 @@ async def _bring_up(
     size: tuple[int, int] | None,
     *,
     asleep: bool = False,
+    tap: int | None = None,
 ) -> LiveSandbox:
     os.makedirs(directory, 0o700, exist_ok=True)
-    machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid)
+    machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid, tap=tap)
     mark("start")
     fault_point("create.started")
     live = None

@@ -65,16 +65,23 @@ def disk_of(home: Path, snapshot_id: str) -> tuple[files.Snapshot, Template, Ima
 
 
 async def boot_up(
-    origin: DiskOrigin, hypervisor: Hypervisor, sandbox_id: str, directory: Path, uid: int, size: tuple[int, int]
+    origin: DiskOrigin,
+    hypervisor: Hypervisor,
+    sandbox_id: str,
+    directory: Path,
+    uid: int,
+    size: tuple[int, int],
+    *,
+    tap: int | None = None,
 ) -> LiveSandbox:
-    """A booted sandbox in `directory`, at this screen size, as the machine it was; twice tried.
+    """A booted sandbox in `directory`, at this screen size, as the machine it was; twice tried. `tap`: as for `bring_up`.
 
     Raises MachineError and others with the console's end as evidence; then no process is left.
     """
     for left in range(_TRIES - 1, -1, -1):
         clear(hypervisor, sandbox_id, directory)
         try:
-            return await _boot(origin, hypervisor, sandbox_id, directory, uid, size)
+            return await _boot(origin, hypervisor, sandbox_id, directory, uid, size, tap)
         except MachineError as error:
             if not left:
                 raise
@@ -83,7 +90,13 @@ async def boot_up(
 
 
 async def _boot(
-    origin: DiskOrigin, hypervisor: Hypervisor, sandbox_id: str, directory: Path, uid: int, size: tuple[int, int]
+    origin: DiskOrigin,
+    hypervisor: Hypervisor,
+    sandbox_id: str,
+    directory: Path,
+    uid: int,
+    size: tuple[int, int],
+    tap: int | None,
 ) -> LiveSandbox:
     os.makedirs(directory, 0o700, exist_ok=True)
     template, image = origin.template, origin.image
@@ -102,6 +115,7 @@ async def _boot(
         disk=template.disk(directory / OVERLAY),
         boot=Boot(str(image.kernel), str(image.initrd), arguments, own_memory=False),
         origin=template.directory.name,
+        tap=tap,
     )
     live = None
     try:

@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError
-from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid
+from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid, gateway_uid
 from desktop_sandbox.microvm.machine import Hypervisor
+from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
 from desktop_sandbox.node.demand import Demand
 from desktop_sandbox.node.interface import Heard, NodeNews
@@ -69,6 +70,7 @@ class NodeCore(ABC):
         self._listeners: list[Heard] = []
         self._tasks = asyncio.TaskGroup()
         self._background: list[asyncio.Task[None]] = []
+        self.networks = Networks(config.gateway_log, gateway_uid(hypervisor.tag), config.dns_servers, self._start_soon)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.config.home} sandboxes={len(self._live)}>"

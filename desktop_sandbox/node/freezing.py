@@ -61,7 +61,13 @@ class Freezing(Saving):
                     log.exception("%s x freezing", live.machine.id)
 
     async def _consider(self, live: LiveSandbox, quiet: WeakKeyDictionary[LiveSandbox, Idleness]) -> None:
-        if live.frozen or not live.machine.process.alive():
+        if not live.machine.process.alive():
+            return
+        traffic = self.networks.traffic(live.machine.id)
+        moved, live.traffic = traffic != live.traffic, traffic
+        if live.frozen:
+            if moved:  # something came for it, and waits
+                await live.guest(by_itself=True)
             return
         if live.freeze_after_s is None:
             spec = (await self.store.get(live.machine.id)).spec
@@ -71,7 +77,7 @@ class Freezing(Saving):
             return
         now = time.monotonic()
         idle = quiet.setdefault(live, Idleness(live.freeze_after_s, live.used_at))
-        if live.busy or live.machine.id in self._watched:
+        if live.busy or moved or live.machine.id in self._watched:
             idle.disturbed(now)
         elif live.used_at > idle.since:
             idle.disturbed(live.used_at)

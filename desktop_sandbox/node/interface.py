@@ -38,7 +38,8 @@ class SandboxSpec:
     `snapshot`: begin from this snapshot instead of the template. `on_timeout`: "kill", or "pause" when it expires.
     `auto_resume`: a paused sandbox resumes by itself when somebody acts on it or looks at it.
     `freeze_after_s`: idle and unwatched for so long, its vCPUs stand still until the next call; 0: never, None: as the
-    node does by itself.
+    node does by itself. `network`: what it may reach (docs/network.md); None: as the sandbox of `snapshot`, else the
+    internet.
     """
 
     template: str = "desktop"
@@ -49,6 +50,7 @@ class SandboxSpec:
     on_timeout: str = "kill"
     auto_resume: bool = False
     freeze_after_s: float | None = None
+    network: object = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,30 @@ class SandboxInfo:
     freeze_after_s: float | None = None
     frozen: bool = False
     """Whether it stands still in memory, being idle; it is running all the same, and the next call wakes it."""
+    network: Any = "internet"
+    """What it may reach: "none", "internet", or allow and deny, each a list of rules."""
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A sandbox's network. `available`: whether its machine has one; if not, `why`. `counters`: connections, refused,
+    failed, lookups, sent_bytes, received_bytes, open."""
+
+    policy: Any
+    available: bool
+    why: str | None
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class NetworkTotals:
+    """What passed for all sandboxes since the server began, and for each that runs; whether a gateway runs, and how
+    often one has ended by itself."""
+
+    running: bool
+    ends: int
+    total: Mapping[str, int]
+    by_sandbox: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -299,6 +325,22 @@ class Node(Reach, Protocol):
 
     async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
         """Let it expire `timeout_s` from now, or never."""
+        ...
+
+    async def network(self, sandbox_id: str) -> NetworkInfo:
+        """A sandbox's policy, whether it has a network at all, and what has passed."""
+        ...
+
+    async def set_network(self, sandbox_id: str, network: object) -> SandboxInfo:
+        """Change what a sandbox may reach; connections that are not allowed any more have ended when this returns."""
+        ...
+
+    async def network_log(self, sandbox_id: str, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """The last connections and lookups, oldest first; those that go on have the outcome `open`."""
+        ...
+
+    def network_totals(self) -> NetworkTotals:
+        """What passed for all sandboxes since this server began."""
         ...
 
     async def checkpoint(

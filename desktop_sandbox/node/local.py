@@ -1,7 +1,7 @@
 """The node of this host: takes over a HOME, and lets go of it. What it can do is in the parts it is made of.
 
-core, upkeep (snapshots), ending, creating, saving, returning (roll back, pause, resume), forking, freezing, lookup,
-house;
+core, upkeep (snapshots), ending, networking, creating, saving, returning (roll back, pause, resume), forking,
+freezing, lookup, house;
 guest_calls, elements, reaching, watching and host_calls ask a running sandbox, or the host; recovery is what happens at
 the start.
 """
@@ -76,8 +76,10 @@ class LocalNode(
             lock.close()
             raise
         await node._tasks.__aenter__()
+        await node.networks.start()
         for live in await recover(node.store, home, hypervisor):
             node._adopt(live)
+            node._start_soon(node._adopt_network(live), f"network of {live.machine.id}")
             node._start_soon(node._greet(live), f"greet {live.machine.id}")
         await node.tidy_snapshots()
         node._start_soon(node._keep_house(), "house")
@@ -89,6 +91,7 @@ class LocalNode(
 
     async def aclose(self) -> None:
         """Let go of everything; machines run on, and the next node of this HOME adopts them."""
+        await self.networks.aclose()
         for task in self._background:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

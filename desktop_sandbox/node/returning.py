@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, MachineError
 from desktop_sandbox.node.booting import DiskOrigin, boot_up, disk_of
@@ -157,14 +158,11 @@ class Returning(Creating, Saving):
         ready = self.shop.ready_conditions(template.manifest.recipe)
         origin = DiskOrigin(snapshot, template, image, await self._memory.get(template), ready)
 
+        def start(directory: Path, uid: int, tap: int | None) -> Awaitable[LiveSandbox]:
+            return boot_up(origin, self.hypervisor, record.id, directory, uid, record.resolution, tap=tap)
+
         async def boot() -> LiveSandbox:
-            uid = self._take_uid()
-            directory = self._directory(record.id)
-            try:
-                live = await boot_up(origin, self.hypervisor, record.id, directory, uid, record.resolution)
-            except BaseException:
-                self._uids.discard(uid)
-                raise
+            live = await self._wired(record.id, self._policy_of(record.spec), start)
             live.origin = template.directory.name
             return live
 
@@ -181,7 +179,9 @@ class Returning(Creating, Saving):
 
     async def _bring_back(self, record: SandboxRecord, origin: Origin, expires_at: float | None) -> SandboxRecord:
         """A paused sandbox's machine from its snapshot. Whatever fails here leaves it paused."""
-        return await self._make_live(record, lambda: self._start(record.id, origin, None), expires_at)
+        return await self._make_live(
+            record, lambda: self._start(record.id, origin, None, self._policy_of(record.spec)), expires_at
+        )
 
     async def _make_live(
         self,

@@ -79,7 +79,7 @@ class SandboxRecord:
         """Whether it is paused because the node was short of memory, and comes back with the next call."""
         return self.state is SandboxState.PAUSED and bool(self.spec.get("put_away"))
 
-    def info(self) -> SandboxInfo:
+    def info(self, *, frozen: bool = False) -> SandboxInfo:
         """What callers may see of it."""
         return SandboxInfo(
             id=self.id,
@@ -94,6 +94,8 @@ class SandboxRecord:
             on_timeout=str(self.spec.get("on_timeout", "kill")),
             auto_resume=bool(self.spec.get("auto_resume", False)),
             freeze_after_s=self.spec.get("freeze_after_s"),
+            frozen=frozen,
+            network=self.spec.get("network", "internet"),
         )
 
 
@@ -240,6 +242,16 @@ class Store:
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxRecord:
         """Change the remembered screen size; the record as it is now."""
         return await self._set(sandbox_id, "width = ?, height = ?", (width, height))
+
+    async def change_spec(self, sandbox_id: str, name: str, value: object) -> SandboxRecord:
+        """Change one thing that it was made with; the record as it is now."""
+
+        def work(link: sqlite3.Connection) -> SandboxRecord:
+            spec = {**_get(link, sandbox_id).spec, name: value}
+            link.execute("UPDATE sandboxes SET spec = ? WHERE id = ?", (json.dumps(spec), sandbox_id))
+            return _get(link, sandbox_id)
+
+        return await self._database.write(work)
 
     async def remove(self, sandbox_id: str) -> None:
         """Forget a sandbox with its metadata and events."""

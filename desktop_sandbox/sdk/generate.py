@@ -40,6 +40,7 @@ RENAMES = {
     "AsyncHost": "Host",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncNetwork": "Network",
     "AsyncOpenAIComputer": "OpenAIComputer",
     "AsyncRecordings": "Recordings",
     "AsyncSandbox": "Sandbox",

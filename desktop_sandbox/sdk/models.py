@@ -33,6 +33,8 @@ class SandboxInfo:
     freeze_after: float | None = None
     frozen: bool = False
     """It is running, but stands still in memory, being idle; the next call wakes it."""
+    network: Any = "internet"
+    """What it may reach: "none", "internet", or allow and deny, each a list of rules."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ def parse_sandbox(data: Mapping[str, Any]) -> SandboxInfo:
         auto_resume=data["auto_resume"],
         freeze_after=data.get("freeze_after"),
         frozen=data.get("frozen", False),
+        network=data.get("network", "internet"),
     )
 
 

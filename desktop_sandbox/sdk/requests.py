@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from desktop_sandbox import errors
 from desktop_sandbox.sdk.models import SnapshotInfo
+from desktop_sandbox.sdk.network import Policy, policy_body
 
 Button = Literal["left", "right", "middle", "back", "forward"]
 Direction = Literal["up", "down", "left", "right"]
@@ -97,12 +98,15 @@ def create_body(
     on_timeout: str,
     auto_resume: bool,
     freeze_after: float | None,
+    network: Policy | str | None = None,
 ) -> dict[str, Any]:
     """JSON of a create call."""
     body: dict[str, Any] = {"template": template, "timeout": timeout, "metadata": dict(metadata or {})}
     body |= {"snapshot": snapshot, "on_timeout": on_timeout, "auto_resume": auto_resume}
     if freeze_after is not None:
         body["freeze_after"] = freeze_after
+    if network is not None:
+        body["network"] = policy_body(network)
     if resolution is not None:
         body["resolution"] = {"width": resolution[0], "height": resolution[1]}
     return body

@@ -104,8 +104,12 @@ def snapshot_origin(snapshot: Snapshot, memory_fd: int, template: Template, delt
     return Origin(template, memory_fd, snapshot, delta)
 
 
-async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int) -> Machine:
+async def start_child(
+    origin: Origin, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int, tap: int | None = None
+) -> Machine:
     """A new machine for `load_state`, in `directory` (made already), with its origin's memory and disk below its own.
+
+    `tap`: the other end of its network card's wire, if it has one.
 
     Raises MachineError; then no process is left, and the caller removes the directory.
     """
@@ -126,6 +130,7 @@ async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, d
         disk=template.disk(directory / OVERLAY),
         devices_only=origin.devices_only,
         origin=template.directory.name,
+        tap=tap,
     )
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from guest_image.agent import network
 from guest_image.agent.config import AgentConfig
+from guest_image.agent.journal import log
 from guest_image.agent.server import Agent
 
 
 async def main() -> None:
     """Run one agent with the guest's own paths."""
+    if network.bring_up():
+        try:
+            network.close_connections()  # none yet; what it takes is loaded now, and is there in every snapshot
+        except OSError as error:
+            log(f"x network: {error}")
     agent = Agent(AgentConfig())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
     await agent.run()

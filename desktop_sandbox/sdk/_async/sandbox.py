@@ -15,9 +15,11 @@ from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
 from desktop_sandbox.sdk._async.eyes import AsyncEyes
 from desktop_sandbox.sdk._async.files import AsyncFiles
+from desktop_sandbox.sdk._async.network import AsyncNetwork
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
 from desktop_sandbox.sdk._async.terminals import AsyncPorts, AsyncTerminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
 
     `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
     to what listens in it, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
+    `network` is what it may reach.
     """
 
     def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:
@@ -58,6 +61,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         self.control = AsyncControl(connection, self._path)
         self.clipboard = AsyncClipboard(connection, self._path)
         self.recordings = AsyncRecordings(connection, self._path)
+        self.network = AsyncNetwork(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<AsyncSandbox {self.sandbox_id} {self._info.template}>"
@@ -79,6 +83,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -88,6 +93,9 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -104,6 +112,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = await connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))

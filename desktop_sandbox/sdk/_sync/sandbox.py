@@ -16,9 +16,11 @@ from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
 from desktop_sandbox.sdk._sync.eyes import Eyes
 from desktop_sandbox.sdk._sync.files import Files
+from desktop_sandbox.sdk._sync.network import Network
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
 from desktop_sandbox.sdk._sync.terminals import Ports, Terminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ class Sandbox(Desktop, Elements, Eyes):
 
     `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
     to what listens in it, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it.
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
+    `network` is what it may reach.
     """
 
     def __init__(self, connection: Connection, info: SandboxInfo) -> None:
@@ -59,6 +62,7 @@ class Sandbox(Desktop, Elements, Eyes):
         self.control = Control(connection, self._path)
         self.clipboard = Clipboard(connection, self._path)
         self.recordings = Recordings(connection, self._path)
+        self.network = Network(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.sandbox_id} {self._info.template}>"
@@ -80,6 +84,7 @@ class Sandbox(Desktop, Elements, Eyes):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -89,6 +94,9 @@ class Sandbox(Desktop, Elements, Eyes):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -105,6 +113,7 @@ class Sandbox(Desktop, Elements, Eyes):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
