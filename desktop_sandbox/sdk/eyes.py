@@ -225,23 +225,21 @@ def watch_body(
 
 
 def boxes_body(boxes: Sequence[object]) -> list[dict[str, Any]]:
-    """JSON of boxes to number: (x, y, width, height), (box, label), or anything with a `box`, or with x, y, width and
-    height, as windows and elements have: named by its `text`, `label`, `name` or `title`.
+    """JSON of boxes to number: (x, y, width, height), (box, label), or anything with a `box` or `bounds` (of an element
+    of the accessibility tree), or with x, y, width and height: named by its `text`, `label`, `name` or `title`.
 
-    InvalidRequestError for what has no place.
+    Elements that are not on the screen are left out. InvalidRequestError for what has no place.
     """
-    return [_boxed(each) for each in boxes]
+    return [_boxed(each) for each in boxes if getattr(each, "bounds", True) is not None]
 
 
 def _boxed(each: object) -> dict[str, Any]:
     label = next((str(found) for name in _LABELS if (found := getattr(each, name, None))), "")
-    box: object = getattr(each, "box", None)
-    if box is None and hasattr(each, "x"):
-        box = tuple(getattr(each, name, None) for name in ("x", "y", "width", "height"))
-    if box is None:
-        box = each
-        if isinstance(each, tuple | list) and len(each) == 2:
-            box, label = each[0], str(each[1])
+    box: object = getattr(each, "box", None) or getattr(each, "bounds", None) or each
+    if hasattr(box, "x"):
+        box = tuple(getattr(box, name, None) for name in ("x", "y", "width", "height"))
+    if box is each and isinstance(each, tuple | list) and len(each) == 2:
+        box, label = each[0], str(each[1])
     if not (isinstance(box, tuple | list) and len(box) == 4 and all(type(part) is int for part in box)):
         raise InvalidRequestError(
             f"{each!r:.100} has no place to number", hint="give (x, y, width, height), (box, label), or what has a box"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -79,6 +80,12 @@ def test_boxes_to_number_come_from_anywhere() -> None:
     window = Window("1", "Files", "Thunar", None, 1, 2, 3, 4, True)
     word = Word("Save", (5, 6, 7, 8), 90.0, 0)
     boxes = [(1, 2, 3, 4), [1, 2, 3, 4], ((1, 2, 3, 4), "x" * 300), window, word, Match((5, 6, 7, 8), 1.0, 1.0)]
+    element = SimpleNamespace(name="OK", role="button", bounds=SimpleNamespace(x=5, y=6, width=7, height=8))
+    elsewhere = SimpleNamespace(name="Hidden", bounds=None)
+    assert (
+        boxes_body([element, elsewhere, SimpleNamespace(name="OK", bounds=(5, 6, 7, 8))])
+        == [{"box": [5, 6, 7, 8], "label": "OK"}] * 2
+    )
     found = boxes_body(boxes)
     assert [each["box"] for each in found] == [[1, 2, 3, 4]] * 4 + [[5, 6, 7, 8]] * 2
     assert [each["label"] for each in found] == ["", "", "x" * 200, "Files", "Save", ""]

@@ -180,8 +180,8 @@ class AsyncEyes:
         """A screenshot with numbered boxes drawn on it, so that a model can name a place by its number.
 
         `boxes` are plain, or (box, label), or what other calls found: words, matches, windows, elements, whatever has a
-        `box` or x, y, width and height. With `text` the lines of text on the screen are numbered as well. `screenshot`
-        gives format, quality, scale, cursor. `marked[3].center` is where to click.
+        `box`, `bounds`, or x, y, width and height. With `text` the lines of text on the screen are numbered as well.
+        `screenshot` gives format, quality, scale, cursor. `marked[3].center` is where to click.
         """
         body = {
             "boxes": None if boxes is None else boxes_body(boxes),
