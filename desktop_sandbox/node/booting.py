@@ -74,7 +74,7 @@ async def boot_up(
     *,
     tap: int | None = None,
 ) -> LiveSandbox:
-    """A booted sandbox in `directory`, at this screen size, as the machine it was; twice tried. `tap`: as for `bring_up`.
+    """A booted sandbox in `directory`, at this screen size, as the machine it was; twice tried. `tap`: as of `bring_up`
 
     Raises MachineError and others with the console's end as evidence; then no process is left.
     """
