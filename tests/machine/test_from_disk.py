@@ -15,7 +15,8 @@ from desktop_sandbox.snapshots.faults import VARIABLE
 from tests.conftest import RealServer
 from tests.machine.support import machine_pid
 
-pytestmark = pytest.mark.machine
+# a boot under emulation on a busy host
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 
 def read(sandbox: Sandbox, path: str) -> str:
