@@ -139,6 +139,9 @@ async def test_a_hung_app_costs_the_others_nothing(bus: FakeDesktop, channel) ->
     well, hung = answer["apps"]
     assert well["error"] is None
     assert "has not answered" in hung["error"]
+    begun = time.monotonic()
+    assert "Cancel" in named(await read(channel, scope="app", app="well", timeout_ms=20_000))
+    assert time.monotonic() - begun < 15
 
 
 @needs_bus

@@ -182,7 +182,7 @@ async def _start(agent: Agent) -> _Process:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         child = await spawn(
-            [sys.executable, "-S", "-m", "guest_image.agent.a11y.worker"],
+            [sys.executable, "-P", "-S", "-m", "guest_image.agent.a11y.worker"],
             account=account,
             env=environment,
             cwd="/",

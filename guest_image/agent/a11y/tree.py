@@ -19,6 +19,7 @@ REGISTRY, REGISTRY_ROOT = f"{A11Y}Registry", "/org/a11y/atspi/accessible/root"
 _MOST_APPS = 100
 _PUMP_S = 0.1
 _SILENT_PART = 0.5
+_NAMES_S, _NAMES_SOON_S = 3.0, 0.5
 
 
 class TreeError(Exception):
@@ -81,8 +82,6 @@ def read(bus: Bus, wish: Wish) -> Read:
         walks = [AppWalk(bus, ref, wish.limits, room.take, pid=pid) for ref, pid in chosen]
         room.walks = walks
         cut = _run(bus, walks, wish)
-    if room.refused:
-        cut.append("nodes")
     if any(walk.too_deep for walk in walks):
         cut.append("depth")
     return Read(walks, cut)
@@ -123,7 +122,6 @@ class _Room:
     def __init__(self, most: int) -> None:
         self._most = most
         self.walks: list[AppWalk] = []
-        self.refused = False
 
     def take(self, walk: AppWalk) -> bool:
         """Whether there is room for one more object of that app now."""
@@ -194,7 +192,7 @@ def _chosen(bus: Bus, apps: list[tuple[Ref, int]], wish: Wish) -> list[tuple[Ref
             f"use screenshots for it; apps that have one: {_names(bus, apps, wish)}",
         )
     wanted = (wish.app or "").lower()
-    named = [(each, name) for each, name in zip(apps, _named(bus, apps, wish), strict=True)]
+    named = list(zip(apps, _named(bus, apps, wish, wanted), strict=True))
     if wanted.isdigit():
         mine = [each for each, _ in named if each[1] == int(wanted)]
     else:
@@ -206,17 +204,23 @@ def _chosen(bus: Bus, apps: list[tuple[Ref, int]], wish: Wish) -> list[tuple[Ref
     return mine
 
 
-def _named(bus: Bus, apps: list[tuple[Ref, int]], wish: Wish) -> list[str]:
-    """The apps' names, "" where one does not say."""
-    walks = [AppWalk(bus, ref, Limits(depth=0), take=lambda _: True) for ref, _ in apps]
-    until = min(wish.deadline, time.monotonic() + wish.timeout_s * _SILENT_PART)
+def _named(bus: Bus, apps: list[tuple[Ref, int]], wish: Wish, wanted: str | None = None) -> list[str]:
+    """The apps' names; of one that does not say, its program's.
+
+    Once one is called as `wanted`, those that are slow to answer are not waited for long.
+    """
+    walks = [AppWalk(bus, ref, Limits(depth=0), take=lambda _: True, pid=pid) for ref, pid in apps]
+    begun = time.monotonic()
+    until = min(wish.deadline, begun + min(_NAMES_S, wish.timeout_s * _SILENT_PART))
     for walk in walks:
         walk.feed()
     while not all(walk.done for walk in walks) and time.monotonic() < until:
-        bus.pump(until)
+        bus.pump(min(until, time.monotonic() + _PUMP_S))
+        if wanted is not None and any(walk.top and wanted in walk.top.name.lower() for walk in walks):
+            until = min(until, begun + _NAMES_SOON_S)
     for walk in walks:
         walk.fail("")
-    return [walk.top.name if walk.top else "" for walk in walks]
+    return [walk.top.name if walk.top else _program(walk.pid) for walk in walks]
 
 
 def _names(bus: Bus, apps: list[tuple[Ref, int]], wish: Wish) -> str:
