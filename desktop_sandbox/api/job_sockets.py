@@ -33,7 +33,9 @@ async def connect_job(websocket: WebSocket, sandbox_id: str, job_id: str) -> Non
 
 async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, terminal: bool) -> None:
     async with opened(websocket) as the:
-        found = await find_job(the, sandbox_id, job_id, terminal=terminal)
+        # who comes back by itself does not bring back a sandbox that was paused: it would undo that
+        resume = websocket.query_params.get("again", "0") == "0"
+        found = await find_job(the, sandbox_id, job_id, terminal=terminal, resume=resume)
         after, writes = _offset(websocket), websocket.query_params.get("input", "1") != "0"
         inward = Inward()
 
@@ -48,7 +50,7 @@ async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, termin
             await tell(websocket, {"t": "ended", "job": job_json(ended)})
 
         stdin: AsyncIterator[bytes] | None = inward.bytes() if writes else None
-        async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin) as link:
+        async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin, resume=resume) as link:
             await tell(websocket, {"t": "attached", "offset": link.offset, "job": job_json(found)})
             await relay(websocket, inward.receive(websocket, on_text), sending(link))
 
