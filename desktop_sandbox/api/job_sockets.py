@@ -49,7 +49,7 @@ async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, termin
             ended = await link.ended()
             await tell(websocket, {"t": "ended", "job": job_json(ended)})
 
-        stdin: AsyncIterator[bytes] | None = inward.bytes() if writes else None
+        stdin: AsyncIterator[bytes] | None = inward.pieces() if writes else None
         async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin, resume=resume) as link:
             await tell(websocket, {"t": "attached", "offset": link.offset, "job": job_json(found)})
             await relay(websocket, inward.receive(websocket, on_text), sending(link))
@@ -95,6 +95,6 @@ async def connect_port(websocket: WebSocket, sandbox_id: str, port: str) -> None
             await tell(websocket, {"t": "eof"})
             await link.closed()
 
-        async with the.node.connect_port(sandbox_id, number, inward.bytes()) as link:
+        async with the.node.connect_port(sandbox_id, number, inward.pieces()) as link:
             await tell(websocket, {"t": "connected"})
             await relay(websocket, inward.receive(websocket, on_text), sending(link))

@@ -80,7 +80,7 @@ class Inward:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED)
         self._ended = False
 
-    async def bytes(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         """Binary messages."""
         while (data := await self._queue.get()) is not None:
             yield data
