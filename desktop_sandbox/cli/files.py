@@ -31,6 +31,8 @@ def ls(sandbox_id: str, path: str, *, depth: int, user: str, as_json: bool) -> N
         (_mode(info), size(info.size_bytes), f"{info.modified_at:%Y-%m-%d %H:%M}", shown(info.path)) for info in found
     ]
     print_table(("MODE", "SIZE", "MODIFIED (UTC)", "PATH"), rows, empty="nothing is in it")
+    if found.truncated:
+        print(f"there is more: only the first {len(found)} are shown", file=sys.stderr)
 
 
 def stat(sandbox_id: str, path: str, *, user: str, as_json: bool) -> None:
