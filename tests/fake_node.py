@@ -26,6 +26,7 @@ from desktop_sandbox.node.interface import (
     CommandOutput,
     CommandSpec,
     FileInfo,
+    FileListing,
     Heard,
     NetworkInfo,
     NetworkTotals,
@@ -531,13 +532,14 @@ class FakeNode(FakeElements, FakeReach):
         box.files[path] = bytes(content)
         return self._info(box, path)
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         await self._enter("list_files")
         box = self._sandbox(sandbox_id, running=True)
         self._info(box, path)
         root = path.rstrip("/") + "/"
         names = sorted({*box.files, *box.folders} - {path, "/"})
-        return [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
+        found = [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
+        return FileListing(found[:5000], len(found) > 5000)
 
     async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
         await self._enter("stat_file")

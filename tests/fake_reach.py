@@ -98,6 +98,7 @@ class FakeReach:
         self.watches_ended = 0
         self.fake_jobs: dict[tuple[str, str], FakeJob] = {}
         self.attached = 0
+        self.resumed: list[bool] = []
         self.archives: dict[str, bytes] = {}
 
     async def watch_files(
@@ -171,14 +172,21 @@ class FakeReach:
             self.fake_jobs[sandbox_id, job_id] = FakeJob(info, spec)
         return self.fake_jobs[sandbox_id, job_id].now()
 
-    async def jobs(self, sandbox_id: str) -> Sequence[JobInfo]:
+    async def jobs(self, sandbox_id: str, *, resume: bool = True) -> Sequence[JobInfo]:
         await self._enter("jobs")
+        self.resumed.append(resume)
         self._sandbox(sandbox_id, running=True)
         return [job.now() for (box, _), job in self.fake_jobs.items() if box == sandbox_id]
 
     @asynccontextmanager
     async def attach_job(
-        self, sandbox_id: str, job_id: str, *, after: int | None = None, stdin: AsyncIterator[bytes] | None = None
+        self,
+        sandbox_id: str,
+        job_id: str,
+        *,
+        after: int | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
+        resume: bool = True,
     ) -> AsyncIterator[Any]:
         await self._enter("attach_job")
         job = self._job(sandbox_id, job_id)

@@ -145,7 +145,7 @@ async def list_(
 ) -> Response:
     """List a folder."""
     found = await services(request).node.list_files(sandbox_id, path, depth=depth, user=user)
-    return json_response({"files": [file_json(info) for info in found]})
+    return json_response({"files": [file_json(info) for info in found.files], "truncated": found.truncated})
 
 
 @router.get("/stat", operation_id="stat_file", response_model=models.File)

@@ -33,7 +33,9 @@ async def connect_job(websocket: WebSocket, sandbox_id: str, job_id: str) -> Non
 
 async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, terminal: bool) -> None:
     async with opened(websocket) as the:
-        found = await find_job(the, sandbox_id, job_id, terminal=terminal)
+        # who comes back by itself does not bring back a sandbox that was paused: it would undo that
+        resume = websocket.query_params.get("again", "0") == "0"
+        found = await find_job(the, sandbox_id, job_id, terminal=terminal, resume=resume)
         after, writes = _offset(websocket), websocket.query_params.get("input", "1") != "0"
         inward = Inward()
 
@@ -47,8 +49,8 @@ async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, termin
             ended = await link.ended()
             await tell(websocket, {"t": "ended", "job": job_json(ended)})
 
-        stdin: AsyncIterator[bytes] | None = inward.bytes() if writes else None
-        async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin) as link:
+        stdin: AsyncIterator[bytes] | None = inward.pieces() if writes else None
+        async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin, resume=resume) as link:
             await tell(websocket, {"t": "attached", "offset": link.offset, "job": job_json(found)})
             await relay(websocket, inward.receive(websocket, on_text), sending(link))
 
@@ -93,6 +95,6 @@ async def connect_port(websocket: WebSocket, sandbox_id: str, port: str) -> None
             await tell(websocket, {"t": "eof"})
             await link.closed()
 
-        async with the.node.connect_port(sandbox_id, number, inward.bytes()) as link:
+        async with the.node.connect_port(sandbox_id, number, inward.pieces()) as link:
             await tell(websocket, {"t": "connected"})
             await relay(websocket, inward.receive(websocket, on_text), sending(link))

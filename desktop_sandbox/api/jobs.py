@@ -141,9 +141,9 @@ async def _end(request: Request, sandbox_id: str, job_id: str, *, terminal: bool
     return await the.once.run(request, work)
 
 
-async def find_job(the: Services, sandbox_id: str, job_id: str, *, terminal: bool) -> JobInfo:
+async def find_job(the: Services, sandbox_id: str, job_id: str, *, terminal: bool, resume: bool = True) -> JobInfo:
     """One job of that kind, or NotFoundError."""
-    for each in await the.node.jobs(sandbox_id):
+    for each in await the.node.jobs(sandbox_id, resume=resume):
         if each.id == job_id and each.terminal is terminal:
             return each
     what = "terminal" if terminal else "background command"

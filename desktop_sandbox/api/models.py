@@ -428,9 +428,10 @@ class File(Model):
 
 
 class FileList(Model):
-    """Entries of a folder."""
+    """Entries of a folder, 5000 at most; `truncated`: there are more."""
 
     files: list[File]
+    truncated: bool = False
 
 
 class MakeFolder(Model):

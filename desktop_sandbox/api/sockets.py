@@ -26,6 +26,7 @@ log = logging.getLogger("desktop_sandbox.api")
 
 AUTH_S = 5.0
 CLOSE_S = 2.0
+STALL_S = 60.0
 _QUEUED = 8
 _GONE = (WebSocketDisconnect, RuntimeError)
 OnText = Callable[[dict[str, Any]], Awaitable[None]]
@@ -79,13 +80,14 @@ class Inward:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUED)
         self._ended = False
 
-    async def bytes(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         """Binary messages."""
         while (data := await self._queue.get()) is not None:
             yield data
 
     async def receive(self, websocket: WebSocket, on_text: OnText) -> None:
-        """Until the client leaves. InvalidRequestError for a message that makes no sense."""
+        """Until the client leaves. InvalidRequestError for a message that makes no sense, DeadlineError where what is
+        attached takes nothing for too long: meanwhile nobody would notice that the client is gone."""
         while True:
             message = await websocket.receive()
             if message["type"] != "websocket.receive":
@@ -97,9 +99,18 @@ class Inward:
                     await on_text(said)
                 elif not self._ended:
                     self._ended = True
-                    await self._queue.put(None)
+                    await self._put(None)
             elif data and not self._ended:
+                await self._put(data)
+
+    async def _put(self, data: bytes | None) -> None:
+        try:
+            async with asyncio.timeout(STALL_S):
                 await self._queue.put(data)
+        except TimeoutError:
+            raise errors.DeadlineError(
+                f"what was sent was not read for {STALL_S:g} s", hint="connect again; the program is busy, or hangs"
+            ) from None
 
 
 async def relay(websocket: WebSocket, receiving: Awaitable[None], sending: Awaitable[None]) -> None:

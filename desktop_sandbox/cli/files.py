@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from desktop_sandbox.cli.desktop import connected
-from desktop_sandbox.cli.output import jsonable, print_json, print_pairs, print_table, size
+from desktop_sandbox.cli.output import jsonable, print_json, print_pairs, print_table, shown, size
 
 if TYPE_CHECKING:
     from desktop_sandbox import Sandbox
@@ -31,6 +31,8 @@ def ls(sandbox_id: str, path: str, *, depth: int, user: str, as_json: bool) -> N
         (_mode(info), size(info.size_bytes), f"{info.modified_at:%Y-%m-%d %H:%M}", shown(info.path)) for info in found
     ]
     print_table(("MODE", "SIZE", "MODIFIED (UTC)", "PATH"), rows, empty="nothing is in it")
+    if found.truncated:
+        print(f"there is more: only the first {len(found)} are shown", file=sys.stderr)
 
 
 def stat(sandbox_id: str, path: str, *, user: str, as_json: bool) -> None:
@@ -41,7 +43,7 @@ def stat(sandbox_id: str, path: str, *, user: str, as_json: bool) -> None:
         print_json(info)
     else:
         when = f"{info.modified_at:%Y-%m-%d %H:%M:%S} UTC"
-        pairs = [("path", shown(info.path)), ("type", info.type), ("size", f"{info.size_bytes} bytes")]
+        pairs = [("path", shown(info.path)), ("type", shown(info.type)), ("size", f"{info.size_bytes} bytes")]
         print_pairs([*pairs, ("mode", _mode(info)), ("modified", when)])
 
 
@@ -158,11 +160,6 @@ def link(
     print(made.url)
     may = {"read": "read it", "write": "write it (curl --upload-file FILE URL)", "archive": "read all of it"}[access]
     print(f"whoever has this address may {may} until {made.expires_at:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
-
-
-def shown(name: str) -> str:
-    """A name out of the desktop as it may be shown: what would steer a terminal is written out."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def _mode(info: FileInfo) -> str:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from desktop_sandbox.cli.desktop import connected
-from desktop_sandbox.cli.files import shown
-from desktop_sandbox.cli.output import ago, print_json, print_table
+from desktop_sandbox.cli.output import ago, print_json, print_table, shown
 from desktop_sandbox.errors import DesktopSandboxError
 
 if TYPE_CHECKING:
@@ -60,10 +59,10 @@ def table(jobs: Sequence[JobInfo], *, empty: str) -> None:
     """Terminals or commands as a table."""
     rows = [
         (
-            job.id,
+            shown(job.id),
             "running" if job.running else f"ended: {job.exit_code}",
             ago(job.started_at),
-            job.user,
+            shown(job.user),
             shown(" ".join(job.command))[:80],
         )
         for job in jobs

@@ -92,7 +92,8 @@ class _Session:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
         self._ended = threading.Event()
         self._keys = sys.stdin.fileno()
         self.trouble: DesktopSandboxError | None = None

@@ -17,6 +17,7 @@ from desktop_sandbox.node.interface import (
     CommandOutput,
     CommandSpec,
     FileInfo,
+    FileListing,
     NodeNews,
     SandboxInfo,
     Screenshot,
@@ -129,10 +130,10 @@ class GuestCalls(NodeCore):
         await channel.request("file.write", {"path": path, "user": user, "mode": mode}, timeout_s=None, stdin=data)
         return await self.stat_file(sandbox_id, path, user=user)
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         """Entries below a folder."""
         answer = await self._ask(sandbox_id, "file.list", {"path": path, "depth": depth, "user": user})
-        return [_file(entry) for entry in answer["entries"]]
+        return FileListing([_file(entry) for entry in answer["entries"]], bool(answer["truncated"]))
 
     async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
         """One entry. An older agent is not asked to follow links: it does not know how."""

@@ -274,6 +274,14 @@ class FileInfo:
 
 
 @dataclass(frozen=True)
+class FileListing:
+    """What lies below a folder; `truncated`: there is more than could be told."""
+
+    files: Sequence[FileInfo]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
 class ScreenSource:
     """What the media process of the same host needs to read a screen: `facts` as `source` in docs/streaming.md, and a
     read-only descriptor that now belongs to the caller."""
@@ -529,7 +537,7 @@ class Node(Reach, Protocol):
         """Write a file whole (it appears complete or not at all); folders on the way are made."""
         ...
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> Sequence[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         """Entries below a folder."""
         ...
 

@@ -124,12 +124,19 @@ class Reach(Protocol):
         """Start a job under an id of the caller's choice; one that is there already is told, and not started again."""
         ...
 
-    async def jobs(self, sandbox_id: str) -> Sequence[JobInfo]:
-        """Jobs that run, and those that ended some minutes ago at most, the oldest first."""
+    async def jobs(self, sandbox_id: str, *, resume: bool = True) -> Sequence[JobInfo]:
+        """Jobs that run, and those that ended some minutes ago at most, the oldest first. `resume`: as of all calls,
+        a paused sandbox comes back by this, where its maker chose so."""
         ...
 
     def attach_job(
-        self, sandbox_id: str, job_id: str, *, after: int | None = None, stdin: AsyncIterator[bytes] | None = None
+        self,
+        sandbox_id: str,
+        job_id: str,
+        *,
+        after: int | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
+        resume: bool = True,
     ) -> AbstractAsyncContextManager[JobLink]:
         """Attach to a job: output from the offset `after` on (None: all that is kept), `stdin` to it.
 

@@ -26,13 +26,13 @@ _STREAMS = {1: "stdout", 2: "stderr"}
 class Reaching(NodeCore):
     """The part of a node that gets inside its machines."""
 
-    async def _channel_of(self, sandbox_id: str) -> AgentChannel:
-        return (await (await self.live(sandbox_id)).guest()).channel
+    async def _channel_of(self, sandbox_id: str, *, resume: bool = True) -> AgentChannel:
+        return (await (await self.live(sandbox_id, resume=resume)).guest()).channel
 
-    async def _tell_guest(self, sandbox_id: str, op: str, params: dict[str, Any], timeout_s: float = _ASK_S) -> Any:
-        channel = await self._channel_of(sandbox_id)
+    async def _tell_guest(self, sandbox_id: str, op: str, params: dict[str, Any], *, resume: bool = True) -> Any:
+        channel = await self._channel_of(sandbox_id, resume=resume)
         try:
-            return await channel.request(op, params, timeout_s=timeout_s)
+            return await channel.request(op, params, timeout_s=_ASK_S)
         except DesktopSandboxError as error:
             raise _of_old_agents(error) from None
 
@@ -130,9 +130,9 @@ class Reaching(NodeCore):
         }
         return read_job(await self._tell_guest(sandbox_id, "job.start", params))
 
-    async def jobs(self, sandbox_id: str) -> Sequence[JobInfo]:
+    async def jobs(self, sandbox_id: str, *, resume: bool = True) -> Sequence[JobInfo]:
         """Jobs that run or ended not long ago."""
-        answer = await self._tell_guest(sandbox_id, "job.list", {})
+        answer = await self._tell_guest(sandbox_id, "job.list", {}, resume=resume)
         found = answer.get("jobs") if isinstance(answer, dict) else None
         if not isinstance(found, list):
             raise GuestError("the guest's agent told of no jobs")
@@ -140,10 +140,16 @@ class Reaching(NodeCore):
 
     @asynccontextmanager
     async def attach_job(
-        self, sandbox_id: str, job_id: str, *, after: int | None = None, stdin: AsyncIterator[bytes] | None = None
+        self,
+        sandbox_id: str,
+        job_id: str,
+        *,
+        after: int | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
+        resume: bool = True,
     ) -> AsyncIterator[_JobLink]:
         """Attach to a job."""
-        channel = await self._channel_of(sandbox_id)
+        channel = await self._channel_of(sandbox_id, resume=resume)
         params = {"job": job_id, "after": after, "stdin": stdin is not None}
         try:
             async with channel.stream("job.attach", params, timeout_s=None, stdin=stdin) as stream:

@@ -23,7 +23,8 @@ MAX_ENTRIES = 1_000_000
 _CHUNK_BYTES = 256 << 10
 _HEADER_BYTES = 4 << 20
 _BLOCK = tarfile.BLOCKSIZE
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 
 Progress = Callable[[int], object]
 """Called with the bytes that were moved so far."""
@@ -78,10 +79,12 @@ def unpack(
     Raises GuestError for an archive that is broken, hostile or too large, ConfigurationError where this computer does
     not let it be written. What was unpacked before stays.
     """
+    if os.open not in os.supports_dir_fd:
+        raise ConfigurationError("this system cannot unpack safely", hint="take the archive: files.read_archive")
     source = _Source(pull)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        top = os.open(folder, _FOLDER)
         try:
             return _Unpacking(top, max_bytes, progress).run(source)
         finally:
@@ -189,7 +192,7 @@ class _Unpacking:
             return
         with self._folder(source[:-1]) as old, self._folder(parts[:-1]) as new:
             _clear(parts[-1], new)
-            os.link(source[-1], parts[-1], src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+            os.link(source[-1], parts[-1], src_dir_fd=old, dst_dir_fd=new)  # no link lies here before the end
         self._written.add(parts)
         self.done.files += 1
 
@@ -211,7 +214,7 @@ class _Unpacking:
             for part in parts:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(part, 0o700, dir_fd=fd)
-                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, dir_fd=fd)
+                below = os.open(part, _FOLDER | _FLAGS, dir_fd=fd)
                 os.close(fd)
                 fd = below
             yield fd

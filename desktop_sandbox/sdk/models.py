@@ -136,6 +136,12 @@ class FileInfo:
         return self.path.rstrip("/").rpartition("/")[2] or "/"
 
 
+class FileList(list[FileInfo]):
+    """Entries of a folder; `truncated`: there are more than the 5000 that are told."""
+
+    truncated = False
+
+
 @dataclass(frozen=True)
 class Window:
     """One window; `states` of "minimised", "maximised", "fullscreen", "modal", "above", "attention"."""

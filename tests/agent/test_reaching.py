@@ -1,4 +1,4 @@
-"""The node's way into a machine, on a real agent without a machine: what the API asks, done by the guest's code."""
+"""The node's way into a machine, on a real agent without one: what the API asks, done by what runs in the guest."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from desktop_sandbox import errors
+from desktop_sandbox.api import sockets
 from tests.api.test_routes import problem, wait_for
 from tests.live_server import Live
 
@@ -165,3 +166,13 @@ def test_ports(http: httpx.Client, live: Live, box: str) -> None:
     for port in ("0", "70000", "x"):
         with socket(live, f"{box}/ports/{port}/connect") as ws:
             refused(ws, 4422, "invalid-request")
+
+
+async def test_who_sends_to_what_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        async def receive(self) -> dict[str, object]:
+            return {"type": "websocket.receive", "bytes": b"x"}
+
+    monkeypatch.setattr(sockets, "STALL_S", 0.05)
+    with pytest.raises(errors.DeadlineError, match="not read"):
+        await sockets.Inward().receive(Client(), None)  # type: ignore[arg-type]

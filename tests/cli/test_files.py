@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from desktop_sandbox import Sandbox
-from desktop_sandbox.cli.files import shown
+from desktop_sandbox import Sandbox, errors
+from desktop_sandbox.cli.output import shown
 from desktop_sandbox.node.reach_interface import FileChange
 from tests.cli.test_cli import Run, live, run  # noqa: F401
 from tests.live_server import Live
@@ -62,3 +62,8 @@ def test_a_download_is_named_by_what_was_asked_for(live: Live, run: Run, box: st
     files["/tmp/.."] = b"x"
     assert run("files", "get", box, "/tmp/..").code == 0
     assert (tmp_path / box).read_bytes() == b"x"
+
+
+def test_what_a_desktop_says_in_an_error_does_not_either(live: Live, run: Run, box: str) -> None:  # noqa: F811
+    live.node.fail["stat_file"] = errors.GuestError("two\n\x1b]0;lines\x07", hint="\x1b[2J")
+    assert run("files", "stat", box, "/tmp/a").err == "error: two\n\\x1b]0;lines\\x07\nhint: \\x1b[2J\n"

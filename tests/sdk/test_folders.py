@@ -93,6 +93,16 @@ async def test_folders_async(live: Live, tmp_path: Path) -> None:
             await desktop.files.download_folder("/tmp/none", tmp_path / "none")
 
 
+def test_a_long_list_says_that_there_is_more(live: Live) -> None:
+    with Sandbox.create() as desktop:
+        box = live.node.sandboxes[desktop.sandbox_id]
+        box.files |= {f"/tmp/{number}": b"" for number in range(5000)}
+        assert desktop.files.list("/tmp").truncated is False
+        box.files["/tmp/one more"] = b""
+        found = desktop.files.list("/tmp")
+        assert (len(found), found.truncated) == (5000, True)
+
+
 def test_watch(live: Live) -> None:
     with Sandbox.create() as desktop:
         changes = iter(desktop.files.watch("/tmp", recursive=True))

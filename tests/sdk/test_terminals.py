@@ -67,11 +67,13 @@ def test_a_terminal(live: Live) -> None:
 def test_a_connection_that_breaks_is_made_again(live: Live) -> None:
     with Sandbox.create() as desktop, desktop.terminals.create() as terminal:
         assert terminal.read() == b"ready\n"
+        assert live.node.resumed == [True]
         for number in range(3):
             cut(live)
             live.loop.call_soon_threadsafe(job_of(live).say, b"%d" % number)
             assert terminal.read() == b"%d" % number
         cut(live)
+        assert not any(live.node.resumed[1:])  # nobody asked: a desktop that was paused stays so
         wait_for(lambda: live.node.attached == 0)
         terminal.write("typed")
         assert terminal.read() == b"typed"

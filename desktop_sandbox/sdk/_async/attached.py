@@ -88,10 +88,10 @@ class AsyncAttached:
         async with self._lock:
             if self._socket is not broken or self._closed:
                 return
-            after = "" if self.offset is None else f"?after={self.offset}"
+            query = f"?again={0 if broken is None else 1}" + ("" if self.offset is None else f"&after={self.offset}")
             for pause in [*pauses(0.0 if broken is None else self.reconnect), None]:
                 try:
-                    self._socket = await self._connection.socket(f"{self._path}/connect{after}")
+                    self._socket = await self._connection.socket(f"{self._path}/connect{query}")
                     return
                 except errors.ServerError:
                     if pause is None or self._closed:

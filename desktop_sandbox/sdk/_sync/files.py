@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
@@ -12,7 +11,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.sdk import runtime
 from desktop_sandbox.sdk.archive import MAX_BYTES, Unpacked, pack
 from desktop_sandbox.sdk.downloads import Download, counted, read_file, size_of
-from desktop_sandbox.sdk.models import FileInfo, parse_file
+from desktop_sandbox.sdk.models import FileInfo, FileList, parse_file
 from desktop_sandbox.sdk.reach import FileChange, FileLink, parse_link
 
 if TYPE_CHECKING:
@@ -74,11 +73,13 @@ class Files:
         answer = self._connection.request("PUT", self._path, params=params, content=content, timeout=None)
         return parse_file(answer.json())
 
-    def list(self, path: str, *, depth: int = 1, user: str = "user") -> builtins.list[FileInfo]:
-        """What is in a folder, and below it down to `depth`."""
+    def list(self, path: str, *, depth: int = 1, user: str = "user") -> FileList:
+        """What is in a folder, and below it down to `depth`: a list, whose `truncated` says whether there is more."""
         params = {"path": path, "user": user, "depth": str(depth)}
-        answer = self._connection.request("GET", f"{self._path}/list", params=params)
-        return [parse_file(item) for item in answer.json()["files"]]
+        answer = (self._connection.request("GET", f"{self._path}/list", params=params)).json()
+        found = FileList(parse_file(item) for item in answer["files"])
+        found.truncated = answer["truncated"]
+        return found
 
     def get_info(self, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
         """One file or folder; NotFoundError if there is none. With `follow`, what a link leads to."""
