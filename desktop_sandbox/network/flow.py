@@ -109,6 +109,9 @@ class Flow:
 
     async def _talk(self) -> None:
         outlet = self._outlet
+        stands_for = outlet.stand_ins.name(self.address)
+        if stands_for is not None:
+            await self._find(stands_for)
         verdict = outlet.policy.at_connect(self.address, self.port, outlet.own())
         if verdict.answer is Answer.REFUSE:
             raise RefusedError(verdict.reason, verdict.rule)
@@ -121,6 +124,15 @@ class Flow:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._from_server())
             both.create_task(self._from_guest(first))
+
+    async def _find(self, name: str) -> None:
+        """The guest has an address that stands for a name: where that is now, is where it wants to go."""
+        outlet, own = self._outlet, self._outlet.own()
+        found = [address for address in await outlet.resolver.addresses(name) if outlet.policy.may_tell(address, own)]
+        if not found:
+            raise RefusedError(f"{name} has no address that may be reached")
+        self.address, self.name = found[0], name
+        outlet.memory.note(name, self.address, time.monotonic())
 
     # --- the name
 
