@@ -105,7 +105,7 @@ class Networks:
         if self.why is not None or self._closed:
             return None
         try:
-            made = await asyncio.to_thread(self._maker.take)
+            made = self._maker.ready() or await asyncio.to_thread(self._maker.make)
         except (ConfigurationError, MachineError) as error:
             log.warning("x %s", error)
             return None
