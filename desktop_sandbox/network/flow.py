@@ -15,7 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from desktop_sandbox.network.addresses import Address, parse_address
+from desktop_sandbox.network.addresses import Address
+from desktop_sandbox.network.dialling import dial
+from desktop_sandbox.network.judge import Judge, RefusedError
 from desktop_sandbox.network.names import normal_name
 from desktop_sandbox.network.opening import MAX_PENDING, GuestSpeech, Named, Speech
 from desktop_sandbox.network.policy import Answer, Verdict
@@ -29,19 +31,9 @@ log = logging.getLogger("desktop_sandbox.network")
 
 DNS_PORT = 53
 _PIECE = 64 << 10
-_DIAL_S = 15.0
 _NAME_S = 15.0
 _SERVER_FIRST_S = 0.4
 """A guest that says nothing for so long waits for the server to speak first."""
-_ECH_FRONTS = frozenset({"cloudflare-ech.com"})
-
-
-class RefusedError(Exception):
-    """The policy says no."""
-
-    def __init__(self, reason: str, rule: str | None = None) -> None:
-        super().__init__(reason)
-        self.rule = rule
 
 
 class Flow:
@@ -58,6 +50,7 @@ class Flow:
         self._began = time.time()
         self._started = time.monotonic()
         self._speech = GuestSpeech()
+        self._judge = Judge(outlet, self.port)
         self._dialled: Address | None = None
         self._host: str | None = None
         self._judging = False
@@ -109,6 +102,9 @@ class Flow:
 
     async def _talk(self) -> None:
         outlet = self._outlet
+        stands_for = outlet.stand_ins.name(self.address)
+        if stands_for is not None:
+            await self._find(stands_for)
         verdict = outlet.policy.at_connect(self.address, self.port, outlet.own())
         if verdict.answer is Answer.REFUSE:
             raise RefusedError(verdict.reason, verdict.rule)
@@ -121,6 +117,15 @@ class Flow:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._from_server())
             both.create_task(self._from_guest(first))
+
+    async def _find(self, name: str) -> None:
+        """The guest has an address that stands for a name: where that is now, is where it wants to go."""
+        outlet, own = self._outlet, self._outlet.own()
+        found = [address for address in await outlet.resolver.addresses(name) if outlet.policy.may_tell(address, own)]
+        if not found:
+            raise RefusedError(f"{name} has no address that may be reached")
+        self.address, self.name = found[0], name
+        outlet.memory.note(name, self.address, time.monotonic())
 
     # --- the name
 
@@ -136,7 +141,7 @@ class Flow:
                 async with asyncio.timeout(_SERVER_FIRST_S):
                     piece = await self._loop.sock_recv(self._guest, _PIECE)
             except TimeoutError:
-                verdict = self._by_asked_names()
+                verdict = self._judge.by_asked_names(self.address)
                 if verdict.answer is Answer.ALLOW:
                     await self._dial([self.address], verdict)
                 elif time.monotonic() > deadline:
@@ -152,63 +157,23 @@ class Flow:
         allowed = b""
         for item in self._speech.feed(piece):
             if isinstance(item, Named):
-                await self._judge(item)
+                await self._judge_name(item)
             else:
                 allowed += item
         if self._speech.pending_bytes > MAX_PENDING:
             raise RefusedError("names decide here, and the connection shows none")
         return allowed
 
-    async def _judge(self, named: Named) -> None:
-        verdict, candidates = await self._verdict(named)
+    async def _judge_name(self, named: Named) -> None:
+        verdict, candidates = await self._judge.verdict(named, self.address)
+        self._host = self._judge.host
+        self.name = self._host or self.name
         if verdict.answer is not Answer.ALLOW:
             raise RefusedError(verdict.reason, verdict.rule)
         if self._dialled is None:
             await self._dial(candidates, verdict)
         elif self._dialled not in candidates:
             raise RefusedError(f"{named.host} is not at {self._dialled}", verdict.rule)
-
-    async def _verdict(self, named: Named) -> tuple[Verdict, Sequence[Address]]:
-        """What the policy says to a name, and at which addresses it is."""
-        policy, own = self._outlet.policy, self._outlet.own()
-        if named.problem is not None:
-            return Verdict(Answer.REFUSE, named.problem), ()
-        if named.speech is Speech.OTHER:
-            return self._by_asked_names(), [self.address]
-        name = None if named.host is None else normal_name(named.host)
-        if name is None:
-            if named.host is not None and parse_address(named.host) is None:
-                return Verdict(Answer.REFUSE, f"{named.host[:80]!r} is no name"), ()
-            return policy.nameless(self.address, self.port, own), [self.address]
-        if self._host not in (None, name):
-            return Verdict(Answer.REFUSE, f"{name} on a connection to {self._host}"), ()
-        self._host = self.name = name
-        asked = name in self._outlet.memory.names(self.address)
-        if named.ech and (name in _ECH_FRONTS or not asked):
-            return Verdict(Answer.REFUSE, "Encrypted Client Hello hides the name"), ()
-        verdict = policy.with_name(name, self.address, self.port, own)
-        if verdict.answer is Answer.REFUSE or asked:
-            return verdict, [self.address]
-        if policy.nameless(self.address, self.port, own).answer is Answer.ALLOW:
-            return verdict, [self.address]  # a rule names the address itself
-        candidates = [
-            address
-            for address in await self._outlet.resolver.addresses(name)
-            if policy.with_name(name, address, self.port, own).answer is Answer.ALLOW
-        ]
-        if not candidates:
-            return Verdict(Answer.REFUSE, f"{name} is not at {self.address}", verdict.rule), ()
-        return verdict, [self.address] if self.address in candidates else candidates
-
-    def _by_asked_names(self) -> Verdict:
-        """What the policy says to a connection without a name of its own: by those that the guest asked for."""
-        policy, own = self._outlet.policy, self._outlet.own()
-        verdicts = [
-            policy.with_name(name, self.address, self.port, own) for name in self._outlet.memory.names(self.address)
-        ]
-        if verdicts and all(verdict.answer is Answer.ALLOW for verdict in verdicts):
-            return verdicts[0]
-        return policy.nameless(self.address, self.port, own)
 
     def still_allowed(self) -> bool:
         """Whether the policy of now would let it through; one that is still being judged is judged by that anyway."""
@@ -220,36 +185,15 @@ class Flow:
         elif self._host:
             verdict = policy.with_name(self._host, self._dialled, self.port, own)
         else:
-            verdict = self._by_asked_names()
+            verdict = self._judge.by_asked_names(self.address)
         return verdict.answer is Answer.ALLOW
 
     # --- the other end
 
     async def _dial(self, candidates: Sequence[Address], verdict: Verdict) -> None:
         self._rule = verdict.rule
-        error: OSError | TimeoutError | None = None
-        for address in candidates[:4]:
-            sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            try:
-                async with asyncio.timeout(_DIAL_S):
-                    await self._loop.sock_connect(sock, (str(address), self.port))
-            except TimeoutError:
-                sock.close()
-                error = TimeoutError(f"{address} did not answer within {_DIAL_S:.0f} s")
-            except OSError as failed:
-                sock.close()
-                error = failed
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                self._server, self._dialled = sock, address
-                self._outlet.note(self._entry(Outcome.OPEN, ""))
-                return
-        raise error or OSError("it has no address")
+        self._server, self._dialled = await dial(candidates, self.port)
+        self._outlet.note(self._entry(Outcome.OPEN, ""))
 
     # --- carrying
 
@@ -292,7 +236,7 @@ class Flow:
         """Requests may have waited for what the server says to an upgrade."""
         for item in self._speech.answered(data):
             if isinstance(item, Named):
-                await self._judge(item)
+                await self._judge_name(item)
             else:
                 await self._send(item)
 

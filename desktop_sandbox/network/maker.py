@@ -24,8 +24,7 @@ from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.network import namespace
 
 _NS_GET_USERNS = 0xB701
-_PR_CAPBSET_DROP, _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 24, 1, 38
-_SIGKILL = 9
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN
 _KEPT = frozenset({10, 12, 13, 21})
 _CAPABILITIES = 64
@@ -64,7 +63,6 @@ def main() -> None:
 def become_small(*, root: bool, own: bool) -> None:
     """Give up what is not needed; without root, become root of a user namespace of its `own`. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     uid, gid = os.geteuid(), os.getegid()
     if root:
         for capability in range(_CAPABILITIES):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import logging
 import os
@@ -20,6 +19,7 @@ log = logging.getLogger("desktop_sandbox.network")
 
 READY = 4
 _ANSWER_S = 15.0
+_CALM_S = 0.5
 _PIDFD_GETFD = 438
 
 
@@ -62,11 +62,9 @@ class MakerClient:
                 hint="run as root, or allow user namespaces and open /dev/net/tun to this user; apt install nftables",
             )
 
-    def take(self) -> Namespace:
-        """One that is ready, or one made now (blocking, some ms). Raises ConfigurationError or MachineError."""
-        with contextlib.suppress(IndexError):
-            return self._ready.popleft()
-        return self.make()
+    def ready(self) -> Namespace | None:
+        """One that was made ahead, if there is one."""
+        return self._ready.popleft() if self._ready else None
 
     def make(self) -> Namespace:
         """Make one (blocking, some ms)."""
@@ -99,6 +97,8 @@ class MakerClient:
         """Fill up whenever `low` is set, until cancelled."""
         while True:
             await low.wait()
+            if self._ready:
+                await asyncio.sleep(_CALM_S)  # who took one is about to need the processors
             low.clear()
             try:
                 await asyncio.to_thread(self.fill)

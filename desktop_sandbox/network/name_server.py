@@ -23,6 +23,7 @@ log = logging.getLogger("desktop_sandbox.network")
 
 IP_PKTINFO = 8
 _LONGEST_TTL_S = 300
+_STAND_IN_TTL_S = 60
 _QUESTIONS_S = 100.0
 _BURST = 300
 _AT_ONCE = 64
@@ -127,8 +128,23 @@ class NameServer:
         if response.rcode != dns.NO_ERROR or question.qtype == dns.AAAA:
             return response.rcode, []
         if question.qtype == dns.A:
-            return dns.NO_ERROR, self._addresses(question, name, response)
+            records = self._addresses(question, name, response)
+            if not records and not dns.addresses_of(response, name):
+                records = await self._stand_in(question, name)
+            return dns.NO_ERROR, records
         return dns.NO_ERROR, [record for record in response.records if record.rtype == question.qtype]
+
+    async def _stand_in(self, question: dns.Question, name: str) -> list[dns.Record]:
+        """For a name with IPv6 addresses only: an IPv4 address that the gateway knows it by."""
+        outlet = self._outlet
+        try:
+            found = await outlet.resolver.addresses(name)
+        except ResolveError:
+            return []
+        own = outlet.own()
+        if not any(address.version == 6 and outlet.policy.may_tell(address, own) for address in found):
+            return []
+        return [dns.Record(question.name, dns.A, _STAND_IN_TTL_S, outlet.stand_ins.address(name).packed)]
 
     def _addresses(self, question: dns.Question, name: str, response: dns.Response) -> list[dns.Record]:
         """What the guest is told: addresses that it may reach at all, directly under the name it asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import OrderedDict
 
@@ -9,6 +10,9 @@ from desktop_sandbox.network.addresses import Address, parse_address
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 MAX_NAME = 253
+# of the range for measurements (RFC 2544), as the guest's own network: nothing real lies there
+STAND_INS = ipaddress.IPv4Network("198.19.0.0/16")
+_STAND_INS = 4096
 
 
 def normal_name(text: str) -> str | None:
@@ -48,6 +52,32 @@ def matches(pattern: str, name: str) -> bool:
     if pattern.startswith("*."):
         return name.endswith(pattern[1:]) and len(name) > len(pattern) - 1
     return name == pattern
+
+
+class StandIns:
+    """IPv4 addresses that stand for names which have IPv6 addresses only: bounded, the oldest are given away again."""
+
+    def __init__(self) -> None:
+        self._by_name: OrderedDict[str, Address] = OrderedDict()
+        self._by_address: dict[Address, str] = {}
+        self._next = 0
+
+    def address(self, name: str) -> Address:
+        """The address that stands for a name, the same as long as it is asked for."""
+        found = self._by_name.pop(name, None)
+        if found is None:
+            if len(self._by_name) >= _STAND_INS:
+                _, found = self._by_name.popitem(last=False)
+            else:
+                self._next += 1
+                found = STAND_INS[self._next]
+        self._by_name[name] = found
+        self._by_address[found] = name
+        return found
+
+    def name(self, address: Address) -> str | None:
+        """The name that an address stands for; None for all others."""
+        return self._by_address.get(address)
 
 
 class NameMemory:

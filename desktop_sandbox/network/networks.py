@@ -65,6 +65,8 @@ class Networks:
         self._held: dict[str, _Held] = {}
         self._start_soon = start_soon
         self._low = asyncio.Event()
+        self._known = asyncio.Event()
+        """Whether this host can is known."""
         self._gateway = GatewayLink(
             find_wall(gateway_uid), log_path, servers, heard=self._heard, lost=self._lost_gateway
         )
@@ -75,7 +77,7 @@ class Networks:
         """How often the gateway has ended by itself."""
 
     async def start(self) -> None:
-        """Find out whether this host can, and make some namespaces ahead."""
+        """Find out whether this host can, and make some namespaces ahead. Who wants one meanwhile waits."""
         try:
             await asyncio.to_thread(self._maker.start)
             # the first shows whether all of it works here
@@ -84,6 +86,11 @@ class Networks:
             self.why = error.message
             log.warning("no network for sandboxes: %s", error)
             return
+        except BaseException:
+            self.why = "the server is stopping"
+            raise
+        finally:
+            self._known.set()
         self._low.set()
         self._start_soon(self._maker.keep_full(self._low), "network namespaces")
 
@@ -94,10 +101,11 @@ class Networks:
 
     async def prepare(self) -> Namespace | None:
         """A namespace for a machine that is about to start, the caller's to `attach` or close; None: there are none."""
+        await self._known.wait()
         if self.why is not None or self._closed:
             return None
         try:
-            made = await asyncio.to_thread(self._maker.take)
+            made = self._maker.ready() or await asyncio.to_thread(self._maker.make)
         except (ConfigurationError, MachineError) as error:
             log.warning("x %s", error)
             return None
@@ -150,6 +158,7 @@ class Networks:
 
         MachineError where that is not possible: it then has no network.
         """
+        await self._known.wait()
         if self.why is not None:
             raise MachineError(self.why)
         error: Exception | None = None

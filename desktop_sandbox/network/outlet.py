@@ -15,7 +15,7 @@ from desktop_sandbox.network.addresses import Address
 from desktop_sandbox.network.budget import Bucket
 from desktop_sandbox.network.flow import DNS_PORT, Flow
 from desktop_sandbox.network.name_server import NameServer
-from desktop_sandbox.network.names import NameMemory
+from desktop_sandbox.network.names import NameMemory, StandIns
 from desktop_sandbox.network.own import OwnAddresses
 from desktop_sandbox.network.policy import Policy
 from desktop_sandbox.network.records import Counters, LogEntry, Outcome
@@ -51,6 +51,7 @@ class Outlet:
         self.resolver = resolver
         self.own = own
         self.memory = NameMemory()
+        self.stand_ins = StandIns()
         self.counters = Counters()
         self.names = NameServer(self)
         self._told = told

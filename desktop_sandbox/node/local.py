@@ -76,7 +76,7 @@ class LocalNode(
             lock.close()
             raise
         await node._tasks.__aenter__()
-        await node.networks.start()
+        node._start_soon(node.networks.start(), "networks")
         for live in await recover(node.store, home, hypervisor):
             node._adopt(live)
             node._start_soon(node._adopt_network(live), f"network of {live.machine.id}")

@@ -19,6 +19,7 @@ from tests.network.worlds import (
     METADATA,
     OTHER,
     PRIVATE,
+    SIX,
     Guest,
     exchange,
     in_thread,
@@ -456,3 +457,18 @@ async def test_garbage_of_all_kinds_is_answered_or_dropped_and_the_rest_goes_on(
                 await loop.sock_sendall(sock, rng.randbytes(rng.randrange(1, 600)))
         assert await exchange(here.guest, GOOD, 80, GET) == b"ok"
         assert not [entry for entry in here.entries() if entry.reason.endswith("Error")]
+
+
+@internet
+@pytest.mark.parametrize("network", ["internet", {"allow": ["six.example.org"]}])
+async def test_a_host_with_ipv6_alone_is_reached_by_its_name(network: object) -> None:
+    text = b"GET / HTTP/1.1\r\nHost: six.example.org\r\n\r\n"
+    async with world(network) as here, served(says(b"six"), SIX, 80):
+        (stands,) = await here.guest.addresses("six.example.org")
+        assert stands.startswith("198.19.")
+        assert await exchange(here.guest, stands, 80, text) == b"six"
+        assert (await here.logged(Outcome.ALLOWED, name="six.example.org")).address == SIX
+        with pytest.raises(ConnectionError):
+            await exchange(here.guest, "198.19.9.9", 80, text)  # stands for nothing
+        for name in ("local-six.example.org", "carried.example.org"):
+            assert await here.guest.addresses(name) == []

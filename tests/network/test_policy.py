@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.network.addresses import Kind, carried, kind_of, parse_address
-from desktop_sandbox.network.names import NameMemory, matches, normal_name, normal_pattern
+from desktop_sandbox.network.names import NameMemory, StandIns, matches, normal_name, normal_pattern
 from desktop_sandbox.network.policy import Answer, parse_policy, policy_json
 from desktop_sandbox.network.rules import parse_rule
 
@@ -376,3 +376,15 @@ def test_names_are_remembered_with_their_addresses_for_a_while_and_boundedly() -
         memory.note(f"n{number}.example", two, 13)
     assert len(memory) == 3
     assert memory.names(one) == frozenset()
+
+
+def test_addresses_that_stand_for_names_are_bounded_and_given_again() -> None:
+    stand_ins = StandIns()
+    first = stand_ins.address("a.example")
+    assert stand_ins.address("a.example") == first
+    assert stand_ins.name(first) == "a.example"
+    assert stand_ins.name(address("198.19.255.255")) is None
+    given = {stand_ins.address(f"n{number}.example") for number in range(5000)}
+    assert len(given) <= 4096
+    assert all(kind_of(one) is Kind.GUARDED for one in given)
+    assert stand_ins.name(first) != "a.example"  # given to a later name

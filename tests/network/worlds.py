@@ -31,6 +31,7 @@ from desktop_sandbox.network.resolver import Resolver
 T = TypeVar("T")
 GOOD, BAD, OTHER, PRIVATE, METADATA = "93.184.216.34", "93.184.216.66", "93.184.216.99", "10.9.8.7", "169.254.169.254"
 NAMESERVER = "9.9.9.9"
+SIX = "2606:4700::1234"
 PATIENCE_S = 30.0
 
 
@@ -62,6 +63,9 @@ def set_up_internet() -> None:
         namespace._bring_up(control, "lo")
         for number, address in enumerate((GOOD, BAD, OTHER, PRIVATE, METADATA, NAMESERVER)):
             namespace._set_address(control, f"lo:{number}", address, 32)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
+        place = socket.inet_pton(socket.AF_INET6, SIX) + struct.pack("=Ii", 128, socket.if_nametoindex("lo"))
+        fcntl.ioctl(control, 0x8916, place)
 
 
 def internet(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -223,6 +227,9 @@ NAMES: dict[str, list[str]] = {
 }
 
 
+SIX_NAMES = {"six.example.org": SIX, "local-six.example.org": "::1", "carried.example.org": "64:ff9b::a09:807"}
+
+
 class FakeDns(asyncio.DatagramProtocol):
     """A name server of the little internet, for `NAMES`; also gives away what it should keep (an HTTPS record)."""
 
@@ -239,9 +246,13 @@ class FakeDns(asyncio.DatagramProtocol):
         records = []
         if question.qtype == dns.A:
             records = [dns.Record(question.name, dns.A, 60, socket.inet_aton(address)) for address in found or ()]
+        elif question.qtype == dns.AAAA and question.name in SIX_NAMES:
+            found = [SIX_NAMES[question.name]]
+            packed = socket.inet_pton(socket.AF_INET6, found[0])
+            records = [dns.Record(question.name, dns.AAAA, 60, packed)]
         elif question.qtype == dns.TXT and found:
             records = [dns.Record(question.name, dns.TXT, 60, b"\x05hello")]
-        rcode = dns.NO_ERROR if found else dns.NO_SUCH_NAME
+        rcode = dns.NO_ERROR if found or question.name in SIX_NAMES else dns.NO_SUCH_NAME
         self._transport.sendto(dns.write_answer(question, rcode, records), addr)  # type: ignore[attr-defined]
 
 
