@@ -147,6 +147,28 @@ def test_a_fork_closes_the_childs_connections_and_keeps_the_parents(
         server.close()
 
 
+@on_host
+def test_what_comes_for_a_frozen_desktop_wakes_it(places: Places, make: Callable[..., Sandbox]) -> None:
+    accepted: list[socket.socket] = []
+    over = threading.Event()
+
+    def hold(connection: socket.socket) -> None:
+        accepted.append(connection)
+        over.wait(600)
+
+    server = Server(places.internet, OTHER, 7001, hold)
+    try:
+        sandbox = make(freeze_after=2)
+        sandbox.commands.run(f"nohup bash -c 'exec 3<>/dev/tcp/{OTHER}/7001; cat <&3 > /tmp/heard' > /dev/null 2>&1 &")
+        eventually(lambda: sandbox.get_info().frozen)
+        accepted[0].sendall(b"wake up\n")
+        eventually(lambda: not sandbox.get_info().frozen)
+        eventually(lambda: "wake up" in heard(sandbox))
+    finally:
+        over.set()
+        server.close()
+
+
 def heard(sandbox: Sandbox) -> str:
     return sandbox.commands.run("cat /tmp/heard 2>/dev/null || true", timeout=60).stdout
 
