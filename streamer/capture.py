@@ -213,7 +213,7 @@ class Capture:
     def _look_at_pointer(self) -> bool:
         """Whether the cursor moved or changed, which is told at once."""
         pointer = self._source.pointer() if self._source is not None else None
-        if self._source is None or pointer is None or pointer == self._pointer:
+        if self._source is None or pointer is None or pointer is self._pointer or pointer == self._pointer:
             return False
         news = self._pointer is None or pointer.serial != self._pointer.serial
         self._pointer, self._cursor = pointer, self._source.cursor()

@@ -14,10 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from desktop_sandbox.screen.encode import Cursor
-from desktop_sandbox.screen.framebuffer import HEADER_BYTES, Frame, Layout, RowsPlan, pixel_offset
+from desktop_sandbox.screen.framebuffer import HEADER_BYTES, Frame, Layout, RowsWatch, pixel_offset
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import PAGE, GuestMemory, PageRuns, Run, StaleFramebuffer
 from streamer.damage import sampled_rows
+
+HEADER_TURNS = 16  # so seldom the framebuffer's header is read while its rows stay the same
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class GuestSource:
         self._screen = MachineScreen.from_wire(memory, facts["display"])
         self._fd = fd
         self._state = self._screen.state()
-        self._rows: dict[int, tuple[Frame, RowsPlan]] = {}
-        self._rows_of = (0, 0)
+        self._place = Pointer(self._state.cursor_x, self._state.cursor_y, self._state.cursor_serial)
+        self._watches: dict[int, RowsWatch] = {}
+        self._watches_of = (0, 0)
 
     def size(self) -> tuple[int, int]:
         """See Source."""
@@ -97,20 +100,22 @@ class GuestSource:
         height, width = frame.shape[:2]
         if (self._state.width, self._state.height) != (width, height):
             return False
-        if self._rows_of != (width, height):
-            self._rows, self._rows_of = {}, (width, height)
-        rows = sampled_rows(height, turn)
-        if rows.start not in self._rows:
-            pixels = np.empty((len(rows), width, 4), np.uint8)
-            self._rows[rows.start] = pixels, self._screen.framebuffer.plan_rows(rows, pixels)
-        pixels, plan = self._rows[rows.start]
-        plan.read()
-        return bool(np.array_equal(frame[rows.start :: rows.step], pixels))
+        if self._watches_of != (width, height):
+            self._watches, self._watches_of = {}, (width, height)
+        framebuffer, rows = self._screen.framebuffer, sampled_rows(height, turn)
+        watch = self._watches.get(rows.start)
+        if watch is None:
+            watch = self._watches[rows.start] = framebuffer.watch_rows(width, height, rows)
+        elif turn % HEADER_TURNS == 0:
+            framebuffer.check()
+        return watch.same(frame)
 
     def pointer(self) -> Pointer | None:
         """See Source."""
-        state = self._state = self._screen.state()
-        return Pointer(state.cursor_x, state.cursor_y, state.cursor_serial)
+        state = self._screen.state()
+        if state is not self._state:
+            self._state, self._place = state, Pointer(state.cursor_x, state.cursor_y, state.cursor_serial)
+        return self._place
 
     def cursor(self) -> Cursor | None:
         """See Source."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from desktop_sandbox.screen.memory import ReadPlan
 
-__all__ = ["Frame", "Framebuffer", "GuestMemory", "Layout", "PageRuns", "Run", "Sample", "StaleFramebuffer"]
+__all__ = ["Frame", "Framebuffer", "GuestMemory", "Layout", "PageRuns", "RowsWatch", "Run", "StaleFramebuffer"]
 
 Frame = npt.NDArray[np.uint8]
 """One capture: (height, width, 4) bytes, blue green red and one without meaning."""
@@ -61,18 +61,6 @@ class Layout:
         return cls(PageRuns.from_wire(reply.get("framebuffer")), *sizes)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Some rows of the screen: `pixels[i]` is row `rows[i]`, (count, width, 4) bytes."""
-
-    rows: tuple[int, ...]
-    pixels: Frame
-
-    def matches(self, frame: Frame) -> bool:
-        """Whether the frame shows the same in these rows."""
-        return frame.shape[1:] == self.pixels.shape[1:] and bool(np.array_equal(frame[list(self.rows)], self.pixels))
-
-
 class Framebuffer:
     """A guest's screen, readable at any time, from any thread, also while the guest is stopped."""
 
@@ -98,28 +86,23 @@ class Framebuffer:
         self._file.read_rows(out.reshape(-1), self._pixels(), 4 * width, self.layout.stride_bytes)
         return out
 
-    def sample(self, width: int, height: int, *, count: int = 32, phase: int = 0) -> Sample:
-        """`count` rows spread evenly over the screen, to see cheaply that something changed.
+    def watch_rows(self, width: int, height: int, rows: range) -> RowsWatch:
+        """To see cheaply, as often as wanted, whether these rows of the top left `width` x `height` pixels changed.
 
-        Another `phase` gives other rows: counted up from call to call, it passes over all of them.
         Raises as `read` does.
         """
         self._check_size(width, height)
-        rows = tuple(spread_rows(height, count, phase))
-        pixels = np.empty((len(rows), width, 4), np.uint8)
-        self.plan_rows(rows, pixels).read()
-        return Sample(rows, pixels)
+        start, row_bytes = self._pixels(), 4 * width
+        watched = []
+        for row in rows:
+            now = bytearray(row_bytes)
+            plan = self._file.plan(memoryview(now), start + row * self.layout.stride_bytes)
+            watched.append((row * row_bytes, now, plan))
+        return RowsWatch(height * row_bytes, row_bytes, watched)
 
-    def plan_rows(self, rows: Sequence[int], out: Frame) -> RowsPlan:
-        """To fill `out`, (len(rows), width, 4) bytes, with these rows of the screen, as often as wanted."""
-        if out.shape[::2] != (len(rows), 4) or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise ValueError(f"out must be contiguous bytes of shape ({len(rows)}, width, 4), not {out.shape}")
-        self._check_size(out.shape[1], max(rows, default=0) + 1)
-        header = self._file.read(0, HEADER_BYTES)
-        start = pixel_offset(header, self.layout)
-        offsets = [0, *(start + row * self.layout.stride_bytes for row in rows)]
-        again = np.empty_like(header)
-        return RowsPlan(header, again, self._file.plan([again, *out.reshape(len(rows), -1)], offsets))
+    def check(self) -> None:
+        """Raise StaleFramebuffer if there is no framebuffer any more where the guest said it is."""
+        self._pixels()
 
     def _check_size(self, width: int, height: int) -> None:
         most = (self.layout.max_width, self.layout.max_height)
@@ -131,19 +114,30 @@ class Framebuffer:
         return pixel_offset(self._file.read(0, HEADER_BYTES), self.layout)
 
 
-class RowsPlan:
-    """Some rows of a screen, and where they go; made by `Framebuffer.plan_rows`."""
+class RowsWatch:
+    """Some rows of a screen, to be compared with a frame; made by `Framebuffer.watch_rows`.
 
-    def __init__(self, header: Bytes, again: Bytes, plan: ReadPlan) -> None:
-        self._header = header.tobytes()
-        self._again = again
-        self._plan = plan
+    This runs sixty times a second for each screen that stands still, with cold caches: hence no arrays in it.
+    """
 
-    def read(self) -> None:
-        """Fill the target. Raises as `Framebuffer.read` does."""
-        self._plan.read()
-        if self._again.tobytes() != self._header:
-            raise StaleFramebuffer("The framebuffer has another header now.", hint="Ask the guest again.")
+    def __init__(self, frame_bytes: int, row_bytes: int, watched: Sequence[tuple[int, bytearray, ReadPlan]]) -> None:
+        self._frame_bytes = frame_bytes
+        self._row_bytes = row_bytes
+        self._watched = watched
+
+    def same(self, frame: Frame) -> bool:
+        """Whether these rows are as in `frame`, which is contiguous and of the size that the watch was made for.
+
+        MachineError when the process is gone or its memory cannot be read.
+        """
+        if frame.nbytes != self._frame_bytes:
+            return False
+        shown, length = memoryview(frame.data).cast("B"), self._row_bytes
+        for start, now, plan in self._watched:
+            plan.read()
+            if now != shown[start : start + length]:
+                return False
+        return True
 
 
 def pixel_offset(header: Bytes, layout: Layout) -> int:
@@ -170,9 +164,3 @@ def pixel_offset(header: Bytes, layout: Layout) -> int:
     if size < HEADER_BYTES or start + stride * height > layout.framebuffer.size:
         raise StaleFramebuffer(f"The framebuffer's pixels are said to begin at byte {start}, too far back.")
     return start
-
-
-def spread_rows(height: int, count: int, phase: int) -> range:
-    """At most `count` row numbers, evenly spread; counting `phase` up brings up every row."""
-    step = max(1, -(-height // max(1, count)))
-    return range(phase % step, height, step)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from desktop_sandbox.screen.encode import Cursor
-    from desktop_sandbox.screen.framebuffer import Frame, Sample
+    from desktop_sandbox.screen.framebuffer import Frame
     from guest_image.agent.state_page import ScreenState
 
 TRIES = 3
@@ -57,10 +57,6 @@ class MachineScreen:
             if self.state().generation == before.generation:
                 return frame
         raise StaleFramebuffer("The screen's size changes all the time.", hint="Try again when it has settled.")
-
-    def sample(self, *, count: int = 32, phase: int = 0) -> Sample:
-        """A few rows of the screen now, see Framebuffer.sample."""
-        return self.framebuffer.sample(*self.size(), count=count, phase=phase)
 
     def _read_page(self) -> tuple[ScreenState, Cursor]:
         state, cursor = self._page.read()

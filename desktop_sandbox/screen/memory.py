@@ -161,14 +161,12 @@ class MappedRuns:
             self._read(view[:length], address)
             view = view[length:]
 
-    def plan(self, targets: Sequence[Bytes], offsets: Sequence[int]) -> ReadPlan:
-        """What `read_into` does for each target (contiguous) and offset, worked out once, to be done many times."""
+    def plan(self, target: memoryview, offset: int) -> ReadPlan:
+        """What `read_into` does for this target (writable bytes), worked out once, to be done many times."""
         steps = []
-        for target, offset in zip(targets, offsets, strict=True):
-            view = memoryview(target.data)
-            for address, length in self._pieces(offset, len(view)):
-                steps.append(([view[:length]], length, address))
-                view = view[length:]
+        for address, length in self._pieces(offset, len(target)):
+            steps.append(([target[:length]], length, address))
+            target = target[length:]
         return ReadPlan(self._fd, steps)
 
     def read_rows(self, target: Bytes, offset: int, row_bytes: int, stride_bytes: int) -> None:
@@ -191,6 +189,17 @@ class MappedRuns:
             wide = chunk[: (some - 1) * stride_bytes + row_bytes]
             self.read_into(wide, offset + top * stride_bytes)
             rows[top : top + some] = chunk[: some * stride_bytes].reshape(some, stride_bytes)[:, :row_bytes]
+
+    def read_bytes(self, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset` on, usually in one system call. Raises as `read_into` does."""
+        if offset >= 0 and offset + length <= self._ends[0]:
+            try:
+                data = os.pread(self._fd, length, self._addresses[0] + offset)
+            except OSError as error:
+                raise MachineError(f"the machine's memory cannot be read: {error.strerror}") from error
+            if len(data) == length:
+                return data
+        return self.read(offset, length).tobytes()
 
     def read(self, offset: int, length: int) -> Bytes:
         """`length` bytes from `offset` on, as a fresh array."""
@@ -245,14 +254,14 @@ class MappedRuns:
 
 
 class ReadPlan:
-    """Pieces of a file and where they go; made by `MappedRuns.plan`."""
+    """A part of a file, in its pieces, and where it goes; made by `MappedRuns.plan`."""
 
     def __init__(self, fd: int, steps: Sequence[tuple[list[memoryview], int, int]]) -> None:
         self._fd = fd
         self._steps = steps
 
     def read(self) -> None:
-        """Fill all targets. MachineError when the process is gone or its memory cannot be read."""
+        """Fill the target. MachineError when the process is gone or its memory cannot be read."""
         fd, preadv = self._fd, os.preadv
         try:
             for views, length, address in self._steps:

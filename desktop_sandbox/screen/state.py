@@ -30,6 +30,7 @@ class StatePage:
         self._file: MappedRuns = memory.map(pages)
         self._lock = threading.Lock()
         self._last: tuple[ScreenState, Cursor] | None = None
+        self._seen: tuple[bytes, ScreenState] | None = None  # the header that `peek` read last, and what it says
 
     def read(self) -> tuple[ScreenState, Cursor]:
         """State and cursor of one moment (a few ms old at most, unless the session is stopped while writing).
@@ -50,15 +51,26 @@ class StatePage:
 
     def peek(self) -> ScreenState:
         """Size and cursor position now; in one short read while the cursor's picture stays. Raises as `read` does."""
-        state, last = self._header(), self._last
-        if state is None or last is None or state.cursor_serial != last[0].cursor_serial:
+        raw, seen = self._file.read_bytes(0, LAYOUT_BYTES), self._seen
+        if seen is not None and seen[0] == raw:
+            return seen[1]  # a still screen is looked at sixty times a second
+        header = _believed(raw)
+        state = self._beside_picture(header)
+        if state == header:
+            self._seen = raw, state
+        return state
+
+    def _beside_picture(self, header: ScreenState | None) -> ScreenState:
+        """The header's state if the cursor's picture is known that belongs to it; else what `read` finds."""
+        last = self._last
+        if header is None or last is None or header.cursor_serial != last[0].cursor_serial:
             return self.read()[0]
         picture = last[1].pixels
-        if picture.shape[:2] != (state.cursor_height, state.cursor_width):
+        if picture.shape[:2] != (header.cursor_height, header.cursor_width):
             return self.read()[0]
         with self._lock:
-            self._last = state, Cursor(state.cursor_x, state.cursor_y, state.hot_x, state.hot_y, picture)
-        return state
+            self._last = header, Cursor(header.cursor_x, header.cursor_y, header.hot_x, header.hot_y, picture)
+        return header
 
     def _try(self) -> tuple[ScreenState, Cursor] | None:
         state = self._header()
@@ -71,7 +83,12 @@ class StatePage:
         return state, Cursor(state.cursor_x, state.cursor_y, state.hot_x, state.hot_y, picture)
 
     def _header(self) -> ScreenState | None:
-        try:
-            return unpack(self._file.read(0, LAYOUT_BYTES).tobytes())
-        except StatePageError as error:
-            raise StaleFramebuffer(f"The guest's state page makes no sense: {error}.") from error
+        return _believed(self._file.read_bytes(0, LAYOUT_BYTES))
+
+
+def _believed(header: bytes) -> ScreenState | None:
+    """What a header says; None while it is written."""
+    try:
+        return unpack(header)
+    except StatePageError as error:
+        raise StaleFramebuffer(f"The guest's state page makes no sense: {error}.") from error

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -224,13 +223,7 @@ def test_serve_says_who_is_in_the_way(tmp_path: Path, live: Live, run: Run, monk
     assert "hint: is another server running?" in result.err
 
 
-def test_help_is_quick() -> None:
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "desktop_sandbox.cli", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.4
+def test_help_imports_nothing_heavy() -> None:
     code = "import desktop_sandbox.cli.app, sys; print([m for m in ('httpx', 'fastapi', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

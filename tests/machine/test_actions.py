@@ -92,7 +92,7 @@ def test_a_change_of_the_screens_size_waits_for_the_batch(sandbox: Sandbox) -> N
     """The places of a batch were checked against the screen as it was: it must not shrink under them."""
     batch = [
         {"type": "move", "x": 10, "y": 10},
-        {"type": "wait", "duration_ms": 4000},
+        {"type": "wait", "duration_ms": 8000},
         {"type": "move", "x": 1279, "y": 799},
         {"type": "cursor_position"},
     ]

@@ -20,7 +20,6 @@ from desktop_sandbox.screen.framebuffer import (
     Run,
     StaleFramebuffer,
     pixel_offset,
-    spread_rows,
 )
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.scatter import ProcessReader
@@ -181,29 +180,47 @@ def test_a_lying_state_page_is_stale(machine, changes):
 )
 def test_another_header_is_stale_at_the_next_read(machine, changed):
     machine.screen.read()
+    machine.screen.framebuffer.check()
     machine.patch(0, xwd_header(100, 60, 400, [changed]))
     with pytest.raises(StaleFramebuffer):
         machine.screen.read()
     with pytest.raises(StaleFramebuffer):
-        machine.screen.sample()
+        machine.screen.framebuffer.check()
+    with pytest.raises(StaleFramebuffer):
+        machine.screen.framebuffer.watch_rows(100, 60, range(0, 60, 8))
 
 
-def test_samples_see_a_change_once_their_phase_comes_by(machine):
+def test_a_watch_sees_a_change_in_its_own_rows_only(machine):
     frame = machine.screen.read()
-    assert all(machine.screen.sample(count=8, phase=phase).matches(frame) for phase in range(8))
+    watches = [machine.screen.framebuffer.watch_rows(100, 60, range(first, 60, 8)) for first in range(8)]
+    assert all(watch.same(frame) for watch in watches)
     machine.patch(160 + 12 * 256 + 21 * 400 + 7, b"\0" if PIXELS[21, 1, 3] else b"\1")
-    seen = [machine.screen.sample(count=8, phase=phase).matches(frame) for phase in range(8)]
-    assert seen.count(False) == 1
-    assert not machine.screen.sample().matches(frame[:, :50])
+    assert [watch.same(frame) for watch in watches] == [first != 21 % 8 for first in range(8)]
+    assert all(watch.same(machine.screen.read()) for watch in watches)
+    assert not watches[0].same(np.ascontiguousarray(frame[:, :50])), "a frame of another size is another one"
 
 
-@calm
-@given(st.integers(1, 3000), st.integers(-3, 3000))
-def test_sampled_rows_pass_over_the_whole_screen(height, count):
-    step = -(-height // max(1, count))
-    phases = [list(spread_rows(height, count, phase)) for phase in range(step)]
-    assert all(len(rows) <= max(1, count) for rows in phases)
-    assert sorted(row for rows in phases for row in rows) == list(range(height))
+def test_a_watch_of_a_part_of_the_screen_takes_no_pixel_beside_it(machine):
+    machine.state(width=40, height=30)
+    frame, watch = machine.screen.read(), machine.screen.framebuffer.watch_rows(40, 30, range(5, 30, 10))
+    for row, column in ((15, 40), (16, 0), (35, 0)):
+        machine.patch(160 + 12 * 256 + row * 400 + 4 * column, bytes(value ^ 255 for value in PIXELS[row, column]))
+    assert watch.same(frame)
+    machine.patch(160 + 12 * 256 + 15 * 400 + 4 * 39, bytes(value ^ 255 for value in PIXELS[15, 39]))
+    assert not watch.same(frame)
+
+
+def test_the_state_is_seen_anew_after_each_change_and_never_half_written(machine):
+    first = machine.screen.state()
+    assert machine.screen.state() is first, "a page that stays is not taken apart again"
+    machine.state(cursor_x=77, seq=4)
+    assert machine.screen.state().cursor_x == 77
+    machine.state(cursor_x=78, seq=5)
+    assert machine.screen.state().cursor_x == 77, "an odd number: it is being written"
+    machine.state(cursor_x=78, seq=6)
+    assert machine.screen.state().cursor_x == 78
+    machine.state(cursor_x=78, seq=8, cursor_serial=2)
+    assert machine.screen.state().cursor_serial == 2
 
 
 numbers = st.one_of(st.integers(-2, 10000), st.integers(-(1 << 70), 1 << 70), st.none(), st.text(max_size=2))
