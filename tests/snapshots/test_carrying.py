@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,8 +49,9 @@ class Rooms(Carrying, Pictures):
 @pytest.fixture
 async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
     store = await Store.open(tmp_path / "node.db")
-    none: Any = None
-    yield Rooms(ServerConfig(home=tmp_path, api_key="k" * 20), none, store, none, StringIO())
+    hypervisor: Any = SimpleNamespace(tag="0a1b2c3d")  # never started
+    keeper: Any = None
+    yield Rooms(ServerConfig(home=tmp_path, api_key="k" * 20), hypervisor, store, keeper, StringIO())
     await store.close()
 
 
