@@ -31,6 +31,11 @@ WAIT_S = 30.0
 CLI = [sys.executable, "-m", "desktop_sandbox.cli"]
 
 
+def hears_interrupts() -> None:
+    """For a process that is to be: whoever starts the tests in a shell's background has SIGINT ignored in all below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def box(live: Live) -> str:  # noqa: F811
     return Sandbox.create().sandbox_id
@@ -150,7 +155,7 @@ def test_no_ports(text: str) -> None:
 
 
 def test_forward(live: Live, run: Run, box: str) -> None:  # noqa: F811
-    process = subprocess.Popen([*CLI, "forward", box, "0:8080"], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*CLI, "forward", box, "0:8080"], stderr=subprocess.PIPE, preexec_fn=hears_interrupts)
     try:
         assert process.stderr is not None
         said = process.stderr.readline().decode()
