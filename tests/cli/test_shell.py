@@ -29,11 +29,8 @@ from tests.live_server import Live
 
 WAIT_S = 30.0
 CLI = [sys.executable, "-m", "desktop_sandbox.cli"]
-
-
-def hears_interrupts() -> None:
-    """For a process that is to be: whoever starts the tests in a shell's background has SIGINT ignored in all below."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEARING = ["env", "--default-signal=INT", *CLI]
+"""Whoever starts the tests in a shell's background has SIGINT ignored in all below."""
 
 
 @pytest.fixture
@@ -155,7 +152,7 @@ def test_no_ports(text: str) -> None:
 
 
 def test_forward(live: Live, run: Run, box: str) -> None:  # noqa: F811
-    process = subprocess.Popen([*CLI, "forward", box, "0:8080"], stderr=subprocess.PIPE, preexec_fn=hears_interrupts)
+    process = subprocess.Popen([*HEARING, "forward", box, "0:8080"], stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
         said = process.stderr.readline().decode()

@@ -21,7 +21,7 @@ from desktop_sandbox.node.guest_calls import GuestCalls
 from desktop_sandbox.node.reaching import Reaching
 from tests.agent.conftest import running_guest
 from tests.cli.test_cli import Run, run  # noqa: F401
-from tests.cli.test_shell import CLI, hears_interrupts, screen
+from tests.cli.test_shell import HEARING, screen
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
 
@@ -137,7 +137,7 @@ def test_forward(live: Live, box: str, tmp_path: Path) -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    forward = subprocess.Popen([*CLI, "forward", box, f"0:{port}"], stderr=subprocess.PIPE, preexec_fn=hears_interrupts)
+    forward = subprocess.Popen([*HEARING, "forward", box, f"0:{port}"], stderr=subprocess.PIPE)
     try:
         assert forward.stderr is not None
         here = int(forward.stderr.readline().decode().partition(" ")[0].rpartition(":")[2])
