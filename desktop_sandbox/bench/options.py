@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "usual", "pool", "crowd", "soak")
+GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "crowd", "soak")
 LONG = ("crowd", "soak")
 """Measured only where they are asked for: they take minutes and much of the host's memory."""
 
@@ -27,8 +27,6 @@ class Counts:
     settle_s: float = 25.0
     saves: int = 10
     forks: Sequence[int] = (1, 4, 16, 64)
-    usual_saves: int = 5
-    boots: int = 2
     crowd: int = 150
     soak_pauses: int = 100
     soak_creates: int = 300
@@ -37,7 +35,7 @@ class Counts:
 
 QUICK = Counts(
     creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,),
-    usual_saves=1, boots=1, crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
+    crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
 )  # fmt: skip
 
 

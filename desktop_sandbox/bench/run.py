@@ -22,7 +22,6 @@ from desktop_sandbox.bench.siblings import Siblings
 from desktop_sandbox.bench.snapshots import SnapshotBench
 from desktop_sandbox.bench.soak import measure_soak
 from desktop_sandbox.bench.steps import measure_steps
-from desktop_sandbox.bench.usual import measure_usual
 
 
 def run(options: Options) -> int:
@@ -65,8 +64,6 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
-    if "usual" in options.groups and options.url is None:
-        results.figures += measure_usual(template, counts, bar)
     if "crowd" in options.groups:
         results.figures += measure_crowd(place, template, counts, bar)
     if "soak" in options.groups:
@@ -116,8 +113,6 @@ def ticks_of(options: Options) -> int:
         ticks += counts.saves + len(counts.forks)
     if "pool" in groups and options.url is None:
         ticks += counts.creates
-    if "usual" in groups and options.url is None:
-        ticks += counts.usual_saves + counts.boots
     if "crowd" in groups:
         ticks += counts.crowd
     if "soak" in groups:

@@ -58,7 +58,7 @@ class SnapshotBench:
             resumed.append(took_ms(lambda: (desktop.resume(), desktop.get_cursor_position())))
             self._bar.tick()
         return [
-            Figure("checkpoint.stopped", "checkpoint: the desktop stands still", "ms", stopped, "savevm"),
+            Figure("checkpoint.stopped", "checkpoint: the desktop stands still", "ms", stopped),
             Figure("checkpoint.done", "checkpoint: the call", "ms", whole),
             Figure("rollback", "rollback: the call", "ms", back, "loadvm"),
             Figure("pause", "pause: the call", "ms", paused),
