@@ -21,7 +21,7 @@ from desktop_sandbox.node.guest_calls import GuestCalls
 from desktop_sandbox.node.reaching import Reaching
 from tests.agent.conftest import running_guest
 from tests.cli.test_cli import Run, run  # noqa: F401
-from tests.cli.test_shell import HEARING, screen
+from tests.cli.test_shell import CLI, HEARING, screen
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
 
