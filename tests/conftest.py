@@ -40,17 +40,6 @@ def make_home(path: Path) -> Path:
     return path
 
 
-def own_templates(home: Path) -> Path:
-    """Give a test's HOME a folder of templates of its own, with those of the user's in it: for tests that make some."""
-    shared = (home / "templates").resolve()
-    (home / "templates").unlink()
-    (home / "templates").mkdir()
-    for template in shared.iterdir():
-        if not template.name.startswith("."):
-            (home / "templates" / template.name).symlink_to(template)
-    return home
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -156,7 +145,6 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
 ONE_DESKTOP = ("tests/desktop/",)  # a folder whose files share what is dear
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (make test), a file's tests stay in one process, since they share a machine or a browser."""
     for item in items:
