@@ -145,6 +145,7 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
 ONE_DESKTOP = ("tests/desktop/",)  # a folder whose files share what is dear
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (make test), a file's tests stay in one process, since they share a machine or a browser."""
     for item in items:
