@@ -14,7 +14,7 @@ from tests.conftest import ARTIFACTS
 from tests.dialects.golden import GRID, SCREEN, WHOLE
 from tests.machine.support import eventually
 
-pytestmark = pytest.mark.desktop
+pytestmark = [pytest.mark.desktop, pytest.mark.timeout(600)]
 ADDRESS_BAR = (188, 50, 400, 26)
 TALL = """<title>{name}</title><body style="height: 20000px"><script>
 onpageshow = () => document.title = "{name}";
@@ -42,7 +42,7 @@ def do(hands: Hands, generation: gemini.Generation, name: str, **args: object) -
 def comes(hands: Hands, pattern: str) -> re.Match[str]:
     """A window's title that has the pattern; asked for seldom, for the browser needs the processors itself."""
     try:
-        return eventually(lambda: re.search(pattern, titles(hands)), every_s=0.3)
+        return eventually(lambda: re.search(pattern, titles(hands)), seconds=150.0, every_s=0.3)
     except AssertionError:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "test_in_a_browser.png").write_bytes(hands.sandbox.screenshot())
@@ -63,7 +63,7 @@ def ready(hands: Hands, name: str) -> None:
         hands.look()
         return f"{name} was clicked" in titles(hands)
 
-    eventually(clicked, every_s=0.5)
+    eventually(clicked, seconds=150.0, every_s=0.5)
 
 
 def test_a_scroll_in_pixels_goes_as_far_as_it_says(hands: Hands) -> None:
