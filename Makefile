@@ -32,7 +32,7 @@ image: setup ## build all templates
 	@for name in $(TEMPLATES); do $(RUN)desktop-sandbox template build $$name || exit 1; done
 
 test: setup image ## run all tests, on real microVMs
-	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder --reruns $(TEST_RERUNS) $(PYTEST_ARGS)
+	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --reruns $(TEST_RERUNS) $(PYTEST_ARGS)
 
 check: setup ## lint, types, architecture, generated files, JavaScript; edits nothing
 	@scripts/check

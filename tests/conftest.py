@@ -142,18 +142,6 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
     end_server(running)
 
 
-ONE_DESKTOP = ("tests/desktop/",)  # a folder whose files share what is dear
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (make test), a file's tests stay in one process, since they share a machine or a browser."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        group = next((folder for folder in ONE_DESKTOP if file.startswith(folder)), file)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
