@@ -18,19 +18,15 @@ from tests.streamer.harness import Server, eventually
 class Peer:
     """Watches by WebRTC as a browser does, and keeps the newest frame."""
 
-    def __init__(
-        self, server: Server, number: int, *, channels: bool = True, codec: str = "video/H264", asks: bool = False
-    ) -> None:
-        """`asks`: for a keyframe each second without a frame, as browsers do; aiortc waits for a packet to."""
-        self.server, self.number, self.asks = server, number, asks
+    def __init__(self, server: Server, number: int, *, channels: bool = True, codec: str = "video/H264") -> None:
+        self.server, self.number = server, number
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         transceiver = self.pc.addTransceiver("video", direction="recvonly")
         codecs = RTCRtpReceiver.getCapabilities("video").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (codec, "video/rtx")])
         self.receiver = transceiver.receiver
         self.messages: list[dict[str, Any]] = []
-        self.frames = self.asked = 0
-        self._sources: set[int] = set()
+        self.frames = 0
         self.picture: np.ndarray | None = None
         self.frame: av.VideoFrame | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -51,14 +47,7 @@ class Peer:
     async def _watch(self, track: Any) -> None:
         try:
             while True:
-                try:
-                    self.frame = await asyncio.wait_for(track.recv(), 1.0 if self.asks else None)
-                except TimeoutError:
-                    self._sources.update(source.source for source in self.receiver.getSynchronizationSources())
-                    for source in self._sources:
-                        await self.receiver._send_rtcp_pli(source)
-                        self.asked += 1
-                    continue
+                self.frame = await track.recv()
                 self.picture = self.frame.to_ndarray(format="bgr24")
                 self.frames += 1
         except MediaStreamError:
