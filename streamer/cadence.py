@@ -13,9 +13,7 @@ WATCHFUL_S = 0.4  # so long after a change or an input whole frames are compared
 _NEARLY = 0.9  # of a frame's time: looks come a little early or late
 ATTENTIVE_S = 3.0  # so long four times as many rows are sampled
 REPEATS_S = (0.05, 0.15, 0.3)  # after the last change: a lost last packet is noticed by the next
-REFINE_S = (
-    12.0  # so long after the last change every frame may sharpen the picture: a bad path; on a fast one it takes 0.2 s
-)
+REFINE_S = 3.0  # so long after the last change every frame may sharpen the picture; on a fast path it takes 0.2 s
 ENOUGH_BYTES = 1100  # a frame that small had nothing to sharpen …
 ENOUGH_SHARE = 1 / 8  # … nor one that used so little of what it might …
 ENOUGH_FRAMES = 3  # … if so many in a row did; a single one may just have found the rate control out of credit
