@@ -19,8 +19,6 @@ from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import PAGE, GuestMemory, PageRuns, Run, StaleFramebuffer
 from streamer.damage import sampled_rows
 
-HEADER_TURNS = 16  # so seldom the framebuffer's header is read while its rows stay the same
-
 
 @dataclass(frozen=True)
 class Pointer:
@@ -102,12 +100,10 @@ class GuestSource:
             return False
         if self._watches_of != (width, height):
             self._watches, self._watches_of = {}, (width, height)
-        framebuffer, rows = self._screen.framebuffer, sampled_rows(height, turn)
+        rows = sampled_rows(height, turn)
         watch = self._watches.get(rows.start)
         if watch is None:
-            watch = self._watches[rows.start] = framebuffer.watch_rows(width, height, rows)
-        elif turn % HEADER_TURNS == 0:
-            framebuffer.check()
+            watch = self._watches[rows.start] = self._screen.framebuffer.watch_rows(width, height, rows)
         return watch.same(frame)
 
     def pointer(self) -> Pointer | None:

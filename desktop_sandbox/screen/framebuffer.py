@@ -92,17 +92,15 @@ class Framebuffer:
         Raises as `read` does.
         """
         self._check_size(width, height)
-        start, row_bytes = self._pixels(), 4 * width
+        header = self._file.read(0, HEADER_BYTES)
+        start, row_bytes = pixel_offset(header, self.layout), 4 * width
         watched = []
         for row in rows:
             now = bytearray(row_bytes)
             plan = self._file.plan(memoryview(now), start + row * self.layout.stride_bytes)
             watched.append((row * row_bytes, now, plan))
-        return RowsWatch(height * row_bytes, row_bytes, watched)
-
-    def check(self) -> None:
-        """Raise StaleFramebuffer if there is no framebuffer any more where the guest said it is."""
-        self._pixels()
+        again = bytearray(HEADER_BYTES)
+        return RowsWatch(header.tobytes(), again, self._file.plan(memoryview(again), 0), height * row_bytes, watched)
 
     def _check_size(self, width: int, height: int) -> None:
         most = (self.layout.max_width, self.layout.max_height)
@@ -120,22 +118,35 @@ class RowsWatch:
     This runs sixty times a second for each screen that stands still, with cold caches: hence no arrays in it.
     """
 
-    def __init__(self, frame_bytes: int, row_bytes: int, watched: Sequence[tuple[int, bytearray, ReadPlan]]) -> None:
+    def __init__(
+        self,
+        header: bytes,
+        again: bytearray,
+        header_plan: ReadPlan,
+        frame_bytes: int,
+        watched: Sequence[tuple[int, bytearray, ReadPlan]],
+    ) -> None:
+        self._header = header
+        self._again = again
+        self._header_plan = header_plan
         self._frame_bytes = frame_bytes
-        self._row_bytes = row_bytes
         self._watched = watched
 
     def same(self, frame: Frame) -> bool:
         """Whether these rows are as in `frame`, which is contiguous and of the size that the watch was made for.
 
-        MachineError when the process is gone or its memory cannot be read.
+        StaleFramebuffer when the header is another one now, MachineError when the process is gone or its memory cannot
+        be read.
         """
         if frame.nbytes != self._frame_bytes:
             return False
-        shown, length = memoryview(frame.data).cast("B"), self._row_bytes
+        self._header_plan.read()
+        if self._again != self._header:
+            raise StaleFramebuffer("The framebuffer has another header now.", hint="Ask the guest again.")
+        shown = memoryview(frame.data).cast("B")
         for start, now, plan in self._watched:
             plan.read()
-            if now != shown[start : start + length]:
+            if now != shown[start : start + len(now)]:
                 return False
         return True
 

@@ -179,15 +179,16 @@ def test_a_lying_state_page_is_stale(machine, changes):
     ],
 )
 def test_another_header_is_stale_at_the_next_read(machine, changed):
-    machine.screen.read()
-    machine.screen.framebuffer.check()
+    frame, rows = machine.screen.read(), range(0, 60, 8)
+    watch = machine.screen.framebuffer.watch_rows(100, 60, rows)
+    assert watch.same(frame)
     machine.patch(0, xwd_header(100, 60, 400, [changed]))
     with pytest.raises(StaleFramebuffer):
         machine.screen.read()
     with pytest.raises(StaleFramebuffer):
-        machine.screen.framebuffer.check()
+        watch.same(frame)
     with pytest.raises(StaleFramebuffer):
-        machine.screen.framebuffer.watch_rows(100, 60, range(0, 60, 8))
+        machine.screen.framebuffer.watch_rows(100, 60, rows)
 
 
 def test_a_watch_sees_a_change_in_its_own_rows_only(machine):

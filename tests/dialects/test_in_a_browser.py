@@ -1,0 +1,102 @@
+"""What needs a browser: addresses that are opened, back and forward, and how far a scroll in pixels goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from actions.dialects import gemini, openai
+from desktop_sandbox import Sandbox
+from desktop_sandbox.agents._sync.hands import Hands
+from tests.conftest import ARTIFACTS
+from tests.dialects.golden import GRID, SCREEN, WHOLE
+from tests.machine.support import eventually
+
+pytestmark = pytest.mark.desktop
+ADDRESS_BAR = (188, 50, 400, 26)
+TALL = """<title>{name}</title><body style="height: 20000px"><script>
+onpageshow = () => document.title = "{name}";
+onclick = () => document.title = "{name} was clicked";
+onscroll = () => document.title = "{name} at " + Math.round(scrollY) + ".";
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def hands(server: object) -> Iterator[Hands]:
+    with Sandbox.create("desktop", resolution=SCREEN, timeout=900) as sandbox:
+        for name in ("first", "second"):
+            sandbox.files.write(f"/home/user/{name}.html", TALL.format(name=name))
+        yield Hands(sandbox)
+
+
+def titles(hands: Hands) -> str:
+    return "; ".join(window.title for window in hands.sandbox.windows())
+
+
+def do(hands: Hands, generation: gemini.Generation, name: str, **args: object) -> None:
+    hands.do(gemini.read(generation, name, args, GRID))
+
+
+def comes(hands: Hands, pattern: str) -> re.Match[str]:
+    """A window's title that has the pattern; asked for seldom, for the browser needs the processors itself."""
+    try:
+        return eventually(lambda: re.search(pattern, titles(hands)), every_s=0.3)
+    except AssertionError:
+        ARTIFACTS.mkdir(exist_ok=True)
+        (ARTIFACTS / "test_in_a_browser.png").write_bytes(hands.sandbox.screenshot())
+        raise AssertionError(f"no window came with {pattern!r}: {titles(hands)}") from None
+
+
+def shown(hands: Hands, *region: int) -> bytes:
+    """Pixels of the screen, without the pointer."""
+    x, y, width, height = region
+    return hands.sandbox.screenshot("raw", region=(x, y, width, height), cursor=False)
+
+
+def ready(hands: Hands, name: str) -> None:
+    """The page takes input: Chromium throws away what comes in the first moments, long after the title is there."""
+
+    def clicked() -> bool:
+        do(hands, "current", "click", x=500, y=700)
+        hands.look()
+        return f"{name} was clicked" in titles(hands)
+
+    eventually(clicked, every_s=0.5)
+
+
+def test_a_scroll_in_pixels_goes_as_far_as_it_says(hands: Hands) -> None:
+    do(hands, "current", "navigate", url="file:///home/user/first.html")
+    comes(hands, "first - ")
+    assert hands.address == "file:///home/user/first.html"
+    ready(hands, "first")
+    scroll = {"type": "scroll", "x": 640, "y": 500, "scroll_x": 0}
+    hands.do(openai.read({**scroll, "scroll_y": 100}, WHOLE))
+    comes(hands, r"first at 120\.")
+    hands.do(openai.read({**scroll, "scroll_y": 1000}, WHOLE))
+    comes(hands, r"first at 1080\.")  # eight steps, where it comes to rest
+    do(hands, "legacy", "scroll_document", direction="down")
+    comes(hands, r"first at (?!1080\.)\d+\.")
+
+
+def test_every_function_for_a_browser(hands: Hands) -> None:
+    do(hands, "legacy", "navigate", url="file:///home/user/first.html")
+    comes(hands, "first - ")
+    ready(hands, "first")
+    address_bar = shown(hands, *ADDRESS_BAR)
+    do(hands, "current", "hotkey", keys=["control", "l"])
+    # the browser asks the page first whether it wants the keys, and what is typed meanwhile is the page's
+    eventually(lambda: shown(hands, *ADDRESS_BAR) != address_bar, every_s=0.3)
+    do(hands, "current", "type", text="file:///home/user/second.html", press_enter=True)
+    comes(hands, "second - ")
+    ready(hands, "second")
+    do(hands, "current", "go_back")
+    comes(hands, "first - ")
+    ready(hands, "first")
+    do(hands, "legacy", "go_forward")
+    comes(hands, "second - ")
+    do(hands, "legacy", "open_web_browser")
+    comes(hands, "about:blank")
+    do(hands, "legacy", "search")  # there is no network: the browser says so under the page's name
+    comes(hands, "google")
