@@ -11,6 +11,8 @@ nothing.
     DESKTOP_SANDBOX_FREEZE_AFTER    seconds without use after which an idle desktop stands still in memory; 0: never;
                                     default 10
     DESKTOP_SANDBOX_WARM_POOL       at most so many desktops stand ready for creates to come; default 0, none
+    DESKTOP_SANDBOX_DNS             DNS servers that sandboxes' names are asked of, ADDRESS:PORT, with commas between;
+                                    default: those of /etc/resolv.conf
     DESKTOP_SANDBOX_MAX_BODY_BYTES  largest JSON body; default 4 MiB
     DESKTOP_SANDBOX_MAX_UPLOAD_BYTES  largest file in one upload; default 64 GiB
 
@@ -63,6 +65,7 @@ class ServerConfig:
     max_upload_bytes: int = 64 << 30
     idempotency_hours: float = 24.0
     shutdown_seconds: float = 10.0
+    dns_servers: tuple[str, ...] = ()
     stream: StreamSettings = field(default_factory=StreamSettings)
 
     @property
@@ -94,6 +97,11 @@ class ServerConfig:
     def streamer_log(self) -> Path:
         """What the media process says."""
         return self.home / "streamer.log"
+
+    @property
+    def gateway_log(self) -> Path:
+        """What the gateway of the sandboxes' networks says."""
+        return self.home / "gateway.log"
 
     @property
     def screen_door(self) -> Path:
@@ -166,6 +174,7 @@ def server_config(
         warm_pool=_number(environ, "DESKTOP_SANDBOX_WARM_POOL", 0, 0, 256),
         max_body_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_BODY_BYTES", 4 << 20, 1 << 10, 1 << 30),
         max_upload_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_UPLOAD_BYTES", 64 << 30, 1 << 10, 1 << 50),
+        dns_servers=_dns_servers(environ.get("DESKTOP_SANDBOX_DNS", "")),
         stream=stream or stream_settings(environ),
     )
 
@@ -249,6 +258,23 @@ def load_or_make_key(path: Path) -> str:
                 os.link(aside, path)
         finally:
             aside.unlink()
+
+
+def _dns_servers(text: str) -> tuple[str, ...]:
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = entry.rpartition(":") if entry.count(":") == 1 or entry.startswith("[") else (entry, "", "53")
+        host = host.removeprefix("[").removesuffix("]")
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            host = ""
+        if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ConfigurationError(
+                f"DESKTOP_SANDBOX_DNS has {entry!r}", hint="write addresses, maybe with ports: 9.9.9.9,127.0.0.1:5353"
+            )
+        found.append(f"{host}:{port}")
+    return tuple(found)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from desktop_sandbox.api import (
+    a11y,
     carrying,
     commands,
     control,
     desktop,
+    eyes,
+    file_links,
     files,
+    folders,
+    job_sockets,
+    jobs,
+    network,
     openapi,
     pages,
+    pictures,
     problems,
     recordings,
     sandboxes,
@@ -28,12 +36,13 @@ from desktop_sandbox.api.access import Access
 from desktop_sandbox.api.builds import Builds
 from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
+from desktop_sandbox.api.looking import Eyes
 from desktop_sandbox.api.metrics import Metrics
 from desktop_sandbox.api.services import Services
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.supervisor import Supervisor
-from desktop_sandbox.stream.token_store import TokenStore
+from desktop_sandbox.stream.token_store import TokenStore, load_or_make_secret
 from desktop_sandbox.stream.views import Views
 from desktop_sandbox.version import VERSION
 
@@ -61,7 +70,10 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
-            app.state.services = Services(node, config, once, counters, builds, access, tokens, views, pages.Pages())
+            link_key = file_links.derive_key(load_or_make_secret(config.stream_secret))
+            app.state.services = Services(
+                node, config, once, counters, builds, access, tokens, views, pages.Pages(), Eyes(node), link_key
+            )
             try:
                 yield
             finally:
@@ -85,13 +97,20 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         snapshots,
         timeline,
         desktop,
+        eyes,
+        pictures,
         commands,
+        jobs,
+        job_sockets,
+        folders,
         files,
+        network,
         stream,
         control,
         recordings,
         templates,
         pages,
+        a11y,
     ):
         app.include_router(room.router)
     problems.install(app)
