@@ -6,8 +6,10 @@ import asyncio
 import dataclasses
 import itertools
 import os
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,7 @@ class FakeNode(FakeElements, FakeReach):
         self.listeners: list[Heard] = []
         self.sources: list[bool] = []
         self.home = Path(tempfile.mkdtemp(prefix="fake-node-"))
+        weakref.finalize(self, shutil.rmtree, self.home, ignore_errors=True)
         self._copied = asyncio.Event()
         self.trusting: dict[str, str] = {}
         self.watched_now: frozenset[str] = frozenset()

@@ -15,6 +15,7 @@ from tests.dialects.golden import GRID, SCREEN, WHOLE
 from tests.machine.support import eventually
 
 pytestmark = pytest.mark.desktop
+PAGE_S = 120.0  # a page takes some ten seconds on an emulated processor that is not shared
 ADDRESS_BAR = (188, 50, 400, 26)
 TALL = """<title>{name}</title><body style="height: 20000px"><script>
 onpageshow = () => document.title = "{name}";
@@ -42,7 +43,7 @@ def do(hands: Hands, generation: gemini.Generation, name: str, **args: object) -
 def comes(hands: Hands, pattern: str) -> re.Match[str]:
     """A window's title that has the pattern; asked for seldom, for the browser needs the processors itself."""
     try:
-        return eventually(lambda: re.search(pattern, titles(hands)), every_s=0.3)
+        return eventually(lambda: re.search(pattern, titles(hands)), seconds=PAGE_S, every_s=0.3)
     except AssertionError:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "test_in_a_browser.png").write_bytes(hands.sandbox.screenshot())

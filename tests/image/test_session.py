@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import mmap
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -154,3 +156,53 @@ def test_a_nameless_program_runs_but_cannot_learn_the_hosts_name() -> None:
     assert subprocess.run([*nameless, "echo", "fine"], capture_output=True, check=True).stdout == b"fine\n"
     asked = subprocess.run([*nameless, "uname", "-n"], capture_output=True, check=False)
     assert (asked.returncode, asked.stdout) == (1, b"")
+
+
+RUNNING = TREE_DIRECTORY / "desktop/usr/local/lib/desktop-sandbox/chromium-running"
+
+
+def ask_running(home: Path, *arguments: str) -> int:
+    """The exit code of what asks a browser whose profile is in `home`."""
+    command = [sys.executable, "-ISE", str(RUNNING), *arguments]
+    return subprocess.run(command, cwd=home, env={"HOME": str(home)}, check=False).returncode
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"ACK", 0), (b"SHUTDOWN", 1), (b"", 1)])
+def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes, code: int) -> None:
+    """The message is Chromium's (chrome/browser/process_singleton_posix.cc): a peer reads it and answers."""
+    profile, beside = tmp_path / ".config/chromium", tmp_path / "beside"
+    profile.mkdir(parents=True)
+    beside.mkdir()
+    (profile / "SingletonCookie").symlink_to("123")
+    (beside / "SingletonCookie").symlink_to("123")
+    (profile / "SingletonSocket").symlink_to(beside / "SingletonSocket")
+    heard: list[bytes] = []
+
+    def browser(listener: socket.socket) -> None:
+        with listener, listener.accept()[0] as peer:
+            heard.append(b"".join(iter(lambda: peer.recv(4096), b"")))
+            peer.sendall(answer)
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(beside / "SingletonSocket"))
+    listener.listen()
+    serving = threading.Thread(target=browser, args=(listener,))
+    serving.start()
+    assert ask_running(tmp_path, "--app=https://example.org") == 1, "what is unusual is the browser's own affair"
+    assert ask_running(tmp_path, "--new-window", "file:///ä") == code
+    serving.join()
+    assert heard == [f"START\0{tmp_path}\0chromium\0--new-window\0file:///ä".encode()]
+    assert ask_running(tmp_path) == 1, "it has ended"
+
+
+def test_a_browser_of_another_profile_or_none_is_not_asked(tmp_path: Path) -> None:
+    assert ask_running(tmp_path, "file:///x") == 1
+    profile = tmp_path / ".config/chromium"
+    profile.mkdir(parents=True)
+    (profile / "SingletonCookie").symlink_to("123")
+    (tmp_path / "SingletonCookie").symlink_to("456")
+    (profile / "SingletonSocket").symlink_to(tmp_path / "SingletonSocket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "SingletonSocket"))
+        listener.listen()
+        assert ask_running(tmp_path, "file:///x") == 1
