@@ -46,8 +46,7 @@ def shop(shared: Sandbox) -> Sandbox:
 @pytest.fixture
 def editor(desktop: Sandbox) -> Iterator[Sandbox]:
     """The desktop with an editor open, in front."""
-    desktop.launch_window("mousepad", timeout=150)
-    wait_active(desktop, "mousepad")
+    assert desktop.launch_window("mousepad", timeout=150).active
     yield desktop
     desktop.commands.run(["pkill", "-CONT", "-x", "mousepad"], check=False)
     close(desktop, "mousepad")

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from guest_image.agent.errors import OpError
-from guest_image.agent.x.window_control import ask, find_window, holds
+from guest_image.agent.x.window_control import ask, find_window, holds, settled
 from guest_image.agent.x.windows import list_windows
 
 from .conftest import until
@@ -67,6 +67,9 @@ def test_windows_change_size_and_place(two):
     assert abs(sized.width - 700) < 20
     assert abs(sized.height - 500) < 20
     assert (abs(sized.x - 300), abs(sized.y - 200)) <= (2, 2)
+    assert settled(sized, moved, {"width": 700}), "the window manager has answered"
+    assert not settled(sized, sized, {"width": sized.width + 30}), "near from the start is no answer yet"
+    assert settled(sized, sized, {"width": sized.width}), "but what is so already needs none"
 
 
 def test_without_a_window_manager_it_says_so(server, performer, recorder):

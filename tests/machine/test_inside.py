@@ -50,10 +50,10 @@ def test_a_terminal(desk: Sandbox) -> None:
         terminal.resize(50, 132)
         terminal.write("stty size\r")
         until(terminal, b"50 132")
-        terminal.write("sleep 1000; echo after $?\r")
-        until(terminal, b"echo after")
+        terminal.write("sleep 1000\r")
         eventually(lambda: "sleep" in desk.commands.run("cat /proc/[0-9]*/comm", check=False).stdout, seconds=WAIT_S)
         terminal.write("\x03")
+        terminal.write("echo after $?\r")
         until(terminal, b"after 130")
     # nobody is connected; it runs on
     with desk.terminals.connect(terminal.id) as again:
@@ -65,7 +65,7 @@ def test_a_terminal(desk: Sandbox) -> None:
 def test_a_terminal_of_root(desk: Sandbox) -> None:
     with desk.terminals.create(user="root", cwd="/etc") as terminal:
         terminal.write("id -u; pwd\r")
-        assert b"/etc" in until(terminal, b"\n0\r")
+        assert b"\r0\r\n" in until(terminal, b"\n/etc\r")
         terminal.kill()
         assert terminal.wait().running is False
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guest_image.agent.call import Call
+    from guest_image.agent.x.windows import Window
 
 _POLL_S = 0.05
 _LONGEST_POLL_S = 0.5
+_FOCUS_S = 2.0
 _PLACE = integer(None, -32768, 32767)
 _SIZE = integer(None, 1, 32767)
 
@@ -57,14 +59,17 @@ async def windows_do(
             "invalid", f"{verb} with {place}", hint="move takes x and y, resize width and height, others neither"
         )
 
-    def begin(display: Any) -> None:
-        window_control.ask(display, window_control.find_window(display, id), verb, place)
+    def begin(display: Any) -> Window:
+        window = window_control.find_window(display, id)
+        window_control.ask(display, window, verb, place)
+        return window
 
     def look(display: Any) -> tuple[bool, dict[str, Any]]:
         done, window = window_control.holds(display, id, verb, place)
-        return done, {"done": done, "window": None if window is None else window.to_wire()}
+        answered = done and window_control.settled(before, window, place)
+        return answered, {"done": done, "window": None if window is None else window.to_wire()}
 
-    await call.agent.viewer.call(begin, call.agent.config.x_timeout_s)
+    before = await call.agent.viewer.call(begin, call.agent.config.x_timeout_s)
     return await _until(call, look, timeout_ms)
 
 
@@ -73,9 +78,12 @@ async def windows_opened(call: Call, *, before: list[Any], pid: int, timeout_ms:
     """Wait for a window that is none of `before` (ids): {"window", "running", "windows"}.
 
     The window is null where none came in time; `running`: whether process `pid` still runs. Of several the newest of
-    that process or its children counts, else the topmost.
+    that process or its children counts, else the topmost. It is given a moment to take the focus, which a window
+    manager gives to most new windows, so that what is done next is done to it.
     """
     known = set(before)
+    loop = asyncio.get_running_loop()
+    first_seen: list[float] = []
 
     def look(display: Any) -> tuple[bool, dict[str, Any]]:
         from guest_image.agent.x.windows import list_windows
@@ -90,7 +98,10 @@ async def windows_opened(call: Call, *, before: list[Any], pid: int, timeout_ms:
             "running": bool(pid) and os.path.exists(f"/proc/{pid}"),
             "windows": [each.to_wire() for each in windows],
         }
-        return window is not None, found
+        if window is None:
+            return False, found
+        first_seen.append(loop.time())
+        return window.active or first_seen[-1] - first_seen[0] >= _FOCUS_S, found
 
     return await _until(call, look, timeout_ms)
 

@@ -21,6 +21,7 @@ _REMOVE, _ADD = 0, 1
 _STATIC_GRAVITY = 10
 _HAS_X, _HAS_Y, _HAS_WIDTH, _HAS_HEIGHT = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 _NEAR_PX = 64
+_LARGE = {"maximised", "fullscreen"}
 
 
 def find_window(display: Any, window_id: int) -> Window:
@@ -83,6 +84,21 @@ def holds(display: Any, window_id: int, verb: str, place: dict[str, int]) -> tup
     if wanted is not None:
         return wanted in states, window
     return not {"minimised", "maximised", "fullscreen"} & set(states), window
+
+
+def settled(before: Window, now: Window | None, place: dict[str, int]) -> bool:
+    """Whether the size or place that a wish brings has come: a window manager tells a state before the window has it.
+
+    Of a window that is near its wish, but as it was before, it cannot be told; who waits gives up some time.
+    """
+    if now is None:
+        return True
+    if place and all(getattr(now, name) == value for name, value in place.items()):
+        return True
+    if not place and _LARGE & set(now.states) == _LARGE & set(before.states):
+        return True
+    names = tuple(place) or ("width", "height")
+    return any(getattr(now, name) != getattr(before, name) for name in names)
 
 
 def _state(display: Any, window_id: int, action: int, *names: str) -> None:
