@@ -11,7 +11,9 @@ pytestmark = pytest.mark.machine
 
 
 def test_an_app_is_started_and_its_window_goes_through_its_life(sandbox: Sandbox) -> None:
-    window = sandbox.launch_window(["xterm", "-T", "Grüße", "-geometry", "60x15+200+150"], timeout=90)
+    # no shell in it: its prompt would name the window anew
+    argv = ["xterm", "-T", "Grüße", "-geometry", "60x15+200+150", "-e", "sleep", "1000"]
+    window = sandbox.launch_window(argv, timeout=90)
     assert window.title == "Grüße"
     assert window.window_class == "XTerm"
     assert window.pid
