@@ -13,6 +13,7 @@ nothing.
     DESKTOP_SANDBOX_WARM_POOL       at most so many desktops stand ready for creates to come; default 0, none
     DESKTOP_SANDBOX_DNS             DNS servers that sandboxes' names are asked of, ADDRESS:PORT, with commas between;
                                     default: those of /etc/resolv.conf
+    DESKTOP_SANDBOX_PORT_DOMAIN     ports of the guests are at <port>-<sandbox>.<this domain>; default localhost
     DESKTOP_SANDBOX_MAX_BODY_BYTES  largest JSON body; default 4 MiB
     DESKTOP_SANDBOX_MAX_UPLOAD_BYTES  largest file in one upload; default 64 GiB
 
@@ -27,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +68,7 @@ class ServerConfig:
     idempotency_hours: float = 24.0
     shutdown_seconds: float = 10.0
     dns_servers: tuple[str, ...] = ()
+    port_domain: str = "localhost"
     stream: StreamSettings = field(default_factory=StreamSettings)
 
     @property
@@ -87,6 +90,11 @@ class ServerConfig:
     def stream_database(self) -> Path:
         """SQLite file of the viewers' tokens."""
         return self.home / "stream.db"
+
+    @property
+    def ports_database(self) -> Path:
+        """SQLite file of the guests' ports that are public."""
+        return self.home / "ports.db"
 
     @property
     def stream_secret(self) -> Path:
@@ -175,6 +183,7 @@ def server_config(
         max_body_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_BODY_BYTES", 4 << 20, 1 << 10, 1 << 30),
         max_upload_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_UPLOAD_BYTES", 64 << 30, 1 << 10, 1 << 50),
         dns_servers=_dns_servers(environ.get("DESKTOP_SANDBOX_DNS", "")),
+        port_domain=_port_domain(environ.get("DESKTOP_SANDBOX_PORT_DOMAIN") or "localhost"),
         stream=stream or stream_settings(environ),
     )
 
@@ -258,6 +267,16 @@ def load_or_make_key(path: Path) -> str:
                 os.link(aside, path)
         finally:
             aside.unlink()
+
+
+def _port_domain(text: str) -> str:
+    labels = text.lower().split(".")
+    if len(text) > 180 or not all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label) for label in labels):
+        raise ConfigurationError(
+            f"DESKTOP_SANDBOX_PORT_DOMAIN is {text!r}, which is no domain",
+            hint="give one of which every name leads to this server, such as ports.example.org",
+        )
+    return text.lower()
 
 
 def _dns_servers(text: str) -> tuple[str, ...]:

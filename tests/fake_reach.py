@@ -88,6 +88,32 @@ class FakePort:
         await self._over.wait()
 
 
+class DialledPort:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stdin: AsyncIterator[bytes]) -> None:
+        self._reader, self._writer, self._stdin = reader, writer, stdin
+
+    async def _feed(self) -> None:
+        async for data in self._stdin:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def __aenter__(self) -> DialledPort:
+        self._feeding = asyncio.create_task(self._feed())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._feeding.cancel()
+        await asyncio.wait([self._feeding])
+        self._writer.transport.abort()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self._reader.read(65536):
+            yield data
+
+    async def closed(self) -> None:
+        return None
+
+
 class FakeReach:
     """Mixed into the fake node, which has `_enter` and `_sandbox`."""
 
@@ -100,6 +126,8 @@ class FakeReach:
         self.attached = 0
         self.resumed: list[bool] = []
         self.archives: dict[str, bytes] = {}
+        self.guest_ports: dict[int, int] = {}
+        self.dialled = 0
 
     async def watch_files(
         self, sandbox_id: str, path: str, *, recursive: bool = False, user: str = "user"
@@ -223,6 +251,15 @@ class FakeReach:
     async def connect_port(self, sandbox_id: str, port: int, stdin: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         await self._enter("connect_port")
         self._sandbox(sandbox_id, running=True)
+        if port in self.guest_ports:  # a real server on this host stands for the guest's
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.guest_ports[port])
+            self.dialled += 1
+            try:
+                async with DialledPort(reader, writer, stdin) as link:
+                    yield link
+            finally:
+                self.dialled -= 1
+            return
         if port != 8080:
             raise errors.NotFoundError(f"nothing answers on port {port} in the desktop")
         yield FakePort(stdin)

@@ -24,6 +24,8 @@ from desktop_sandbox.api import (
     openapi,
     pages,
     pictures,
+    port_access,
+    ports,
     problems,
     recordings,
     sandboxes,
@@ -38,7 +40,9 @@ from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
 from desktop_sandbox.api.looking import Eyes
 from desktop_sandbox.api.metrics import Metrics
+from desktop_sandbox.api.port_proxy import PortProxy
 from desktop_sandbox.api.services import Services
+from desktop_sandbox.api.signing import derive_key
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.supervisor import Supervisor
@@ -70,9 +74,22 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
-            link_key = file_links.derive_key(load_or_make_secret(config.stream_secret))
+            secret = load_or_make_secret(config.stream_secret)
+            port_key = derive_key(secret, port_access.PURPOSE)
+            guest_ports = await port_access.PortAccess.open(config.ports_database, port_key, config.api_key)
             app.state.services = Services(
-                node, config, once, counters, builds, access, tokens, views, pages.Pages(), Eyes(node), link_key
+                node,
+                config,
+                once,
+                counters,
+                builds,
+                access,
+                tokens,
+                views,
+                pages.Pages(),
+                Eyes(node),
+                derive_key(secret, file_links.PURPOSE),
+                guest_ports,
             )
             try:
                 yield
@@ -80,6 +97,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
                 await once.drain(config.shutdown_seconds)
                 await views.aclose()
                 builds.cancel()
+        await guest_ports.close()
         await tokens.close()
         await once.close()
 
@@ -102,6 +120,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         commands,
         jobs,
         job_sockets,
+        ports,
         folders,
         files,
         network,
@@ -123,6 +142,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         max_upload_bytes=config.max_upload_bytes,
         metrics=counters,
     )
+    app.add_middleware(PortProxy, domain=config.port_domain)  # the last is the first that a request meets
     return app
 
 

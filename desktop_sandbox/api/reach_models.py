@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from desktop_sandbox.api.models import Model, PathText, TimeoutS, UserName
+from desktop_sandbox.api.port_access import MAX_TTL_S as MAX_PORT_TTL_S
 
 
 class FileChange(BaseModel):
@@ -67,6 +68,25 @@ class TerminalSize(Model):
 
     rows: int = Field(ge=1, le=1000)
     columns: int = Field(ge=1, le=1000)
+
+
+class OpenPort(Model):
+    """Who may use a port of the desktop by its address."""
+
+    public: bool = Field(default=False, description="Everybody; else whoever has the token. Kept until it is changed.")
+    expires_in: float = Field(
+        default=24 * 3600.0, gt=0, le=MAX_PORT_TTL_S, description="Seconds until the token in the address expires."
+    )
+
+
+class PortAddress(Model):
+    """Where a port of the desktop is reached by HTTP and WebSocket."""
+
+    host: str = Field(examples=["8080-sb-0f951e627d871665.localhost"])
+    url: str = Field(description="Opens it; holds the token, unless the port is public.")
+    token: str | None = Field(description="The same for programs, as the header X-Desktop-Sandbox-Token.")
+    public: bool
+    expires_at: str | None = Field(json_schema_extra={"format": "date-time"})
 
 
 class SendSignal(Model):

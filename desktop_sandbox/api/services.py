@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from desktop_sandbox.api.looking import Eyes
     from desktop_sandbox.api.metrics import Metrics
     from desktop_sandbox.api.pages import Pages
+    from desktop_sandbox.api.port_access import PortAccess
     from desktop_sandbox.config import ServerConfig
     from desktop_sandbox.node.interface import FileInfo, Node, SandboxInfo, TemplateInfo
     from desktop_sandbox.stream.token_store import TokenStore
@@ -43,6 +44,7 @@ class Services:
     eyes: Eyes
     link_key: bytes
     """What signs links to files."""
+    ports: PortAccess
 
 
 def services(request: Request) -> Services:

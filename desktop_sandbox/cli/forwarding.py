@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from desktop_sandbox.cli.desktop import connected
+from desktop_sandbox.cli.output import print_json
 from desktop_sandbox.errors import ConfigurationError, DesktopSandboxError
 
 if TYPE_CHECKING:
@@ -33,6 +36,18 @@ def run(sandbox_id: str, ports: str, bind: str) -> None:
     """Forward until Ctrl-C."""
     local, remote = parse_ports(ports)
     asyncio.run(_serve(sandbox_id, bind, local, remote))
+
+
+def get_host(sandbox_id: str, port: int, *, public: bool, ttl: float, as_json: bool) -> None:
+    """Print the address of a port."""
+    with connected(sandbox_id) as desktop:
+        found = desktop.ports.get_host(port, public=public, expires_in=ttl)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    print(found.url)
+    until = "everybody" if found.expires_at is None else f"whoever has it, until {found.expires_at:%Y-%m-%d %H:%M} UTC"
+    print(f"opens for {until}", file=sys.stderr)
 
 
 async def _serve(sandbox_id: str, bind: str, local: int, remote: int) -> None:

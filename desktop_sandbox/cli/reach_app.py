@@ -1,4 +1,4 @@
-"""The options of `shell`, `forward` and `jobs …`; what they do lies in `shell`, `forwarding` and `jobs`."""
+"""The options of `shell`, `host`, `forward` and `jobs …`; what they do lies in `shell`, `forwarding` and `jobs`."""
 
 from typing import Annotated, Optional
 
@@ -16,6 +16,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The command's id.")]
 def add_reach(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(shell)
+    app.command()(host)
     app.command()(forward)
     app.add_typer(jobs_app, name="jobs")
 
@@ -55,6 +56,21 @@ def forward(
     from desktop_sandbox.cli.forwarding import run
 
     run(sandbox, port, bind)
+
+
+def host(
+    sandbox: SandboxId,
+    port: Annotated[int, typer.Argument(min=1, max=65535, help="A port that something in the desktop listens on.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="For everybody, until this is called again without.")
+    ] = False,
+    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="How long the address is good.")] = 86_400,
+    json: Json = False,
+) -> None:
+    """Make an address for a port of a desktop, for browsers; prints it."""
+    from desktop_sandbox.cli.forwarding import get_host
+
+    get_host(sandbox, port, public=public, ttl=ttl, as_json=json)
 
 
 @jobs_app.command()

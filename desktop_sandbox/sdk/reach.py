@@ -54,6 +54,25 @@ class JobInfo:
     output_end: int
 
 
+@dataclass(frozen=True)
+class PortAddress:
+    """Where a port of the desktop is reached by HTTP and WebSocket.
+
+    `url` opens it in a browser; a program sends `token` as the header `X-Desktop-Sandbox-Token` (None: it is public).
+    """
+
+    host: str
+    public: bool
+    expires_at: datetime | None
+    url: str = field(repr=False)
+    token: str | None = field(repr=False)
+
+
+def parse_address(data: Mapping[str, Any]) -> PortAddress:
+    """A port's address out of the API's JSON."""
+    return PortAddress(data["host"], data["public"], parse_time(data["expires_at"]), data["url"], data["token"])
+
+
 def parse_job(data: Mapping[str, Any]) -> JobInfo:
     """A terminal or background command out of the API's JSON."""
     times = {name: parse_time(data[name]) for name in ("started_at", "ended_at")}

@@ -126,3 +126,22 @@ def gemini(*parts: dict[str, Any]) -> dict[str, Any]:
 def function(name: str, **args: Any) -> dict[str, Any]:
     """A function call among a content's parts."""
     return {"functionCall": {"name": name, "args": args}}
+
+
+def chat(text: str | None = None, **calls: dict[str, Any]) -> dict[str, Any]:
+    """An answer of the Chat Completions API: text, and calls of functions by name."""
+    made = [
+        {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+        for name, given in calls.items()
+    ]
+    message = {"role": "assistant", "content": text, **({"tool_calls": made} if made else {})}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if made else "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return {
+        "id": "chat_1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "gpt-5.5",
+        "choices": [choice],
+        "usage": usage,
+    }

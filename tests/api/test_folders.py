@@ -15,6 +15,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.api import file_links
 from desktop_sandbox.api.byte_ranges import RangeError, part_of
 from desktop_sandbox.api.file_links import FileLink, file_name
+from desktop_sandbox.api.signing import derive_key
 from desktop_sandbox.node.reach_interface import FileChange
 from tests.api.test_routes import problem, wait_for
 from tests.live_server import Live
@@ -140,14 +141,14 @@ def test_links(http: httpx.Client, live: Live, box: str) -> None:
 
 
 def test_a_link_expires_and_says_nothing_else() -> None:
-    key = file_links.derive_key(b"s" * 32)
+    key = derive_key(b"s" * 32, file_links.PURPOSE)
     given = FileLink("sb1", "/tmp/ä", "user", "read", time.time() + 10)
     text = file_links.sign(given, key)
     assert file_links.verify(text, key, time.time()) == given
     with pytest.raises(errors.AuthenticationError, match="expired"):
         file_links.verify(text, key, given.expires_at)
     with pytest.raises(errors.AuthenticationError, match="not valid"):
-        file_links.verify(text, file_links.derive_key(b"t" * 32), time.time())
+        file_links.verify(text, derive_key(b"t" * 32, file_links.PURPOSE), time.time())
     body, _, signature = text.partition(".")
     for other in (
         "",

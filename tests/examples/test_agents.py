@@ -14,7 +14,19 @@ from PIL import Image
 
 from actions.dialects.anthropic import SKIPPED
 from desktop_sandbox import Sandbox
-from tests.agents.scripted import Answer, Model, claude, computer_call, function, gemini, gpt, member, said, scripted
+from tests.agents.scripted import (
+    Answer,
+    Model,
+    chat,
+    claude,
+    computer_call,
+    function,
+    gemini,
+    gpt,
+    member,
+    said,
+    scripted,
+)
 from tests.conftest import RealServer
 from tests.machine.support import eventually
 
@@ -30,7 +42,7 @@ def run(server: RealServer, name: str, script: list[Answer], **environ: str) -> 
         addresses = {n: model.url + path for n, path in ADDRESSES.items()}
         done = subprocess.run(
             [sys.executable, str(EXAMPLES / name), "leave a mark", "minimal"],
-            env={**server.env, "DESKTOP_SANDBOX_API_KEY": server.key, **addresses, **KEYS, **environ},
+            env={**server.env, "DESKTOP_SANDBOX_API_KEY": server.key, **addresses, **KEYS, **NO_REPORTS, **environ},
             input="y\n",
             capture_output=True,
             text=True,
@@ -44,6 +56,7 @@ def run(server: RealServer, name: str, script: list[Answer], **environ: str) -> 
 
 
 ADDRESSES = {"ANTHROPIC_BASE_URL": "", "OPENAI_BASE_URL": "/v1", "GOOGLE_GEMINI_BASE_URL": ""}
+NO_REPORTS = {"OPENAI_AGENTS_DISABLE_TRACING": "1", "LANGSMITH_TRACING": "false"}
 KEYS = dict.fromkeys(("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"), "not-a-real-key")
 
 
@@ -151,3 +164,62 @@ def test_gemini(server: RealServer) -> None:
     assert "earlier call failed" in second[1]["response"]["error"]
     assert third[0]["response"]["safety_acknowledgement"] == "true"
     assert "error" not in third[0]["response"]
+
+
+def test_langchain(server: RealServer) -> None:
+    def tool(number: int, name: str, **given: Any) -> dict[str, Any]:
+        return {"type": "tool_use", "id": f"tu_{number}", "name": name, "input": given}
+
+    printed, model = run(
+        server,
+        "langchain_agent.py",
+        [
+            claude(
+                {"type": "text", "text": "I begin."},
+                tool(1, "type_text", text="touch /tmp/chain\n"),
+                tool(2, "look_at_screen"),
+            ),
+            then("/tmp/chain", claude(tool(3, "press_keys", keys="entr"))),
+            claude({"type": "text", "text": "All done."}),
+        ],
+    )
+    assert "I begin." in printed
+    assert printed.rstrip().endswith("All done.")
+    assert "look_at_screen" in [tool["name"] for tool in model.requests[0]["tools"]]
+    first, second = (request["messages"][-1]["content"] for request in model.requests[1:])
+    assert [result["tool_use_id"] for result in first] == ["tu_1", "tu_2"]
+    assert size_of(first[1]["content"][0]["source"]["data"]) == SIZE
+    assert "did you mean enter" in str(second[0]["content"])
+
+
+def test_the_openai_agents_sdk(server: RealServer) -> None:
+    click = {"type": "click", "button": "left", "x": 300, "y": 300}
+    printed, model = run(
+        server,
+        "openai_agents_sdk.py",
+        [
+            gpt(computer_call(1, click, {"type": "type", "text": "touch /tmp/sdk\n"})),
+            then("/tmp/sdk", gpt(said("All done."))),
+        ],
+    )
+    assert printed.rstrip().endswith("All done.")
+    assert [tool["type"] for tool in model.requests[0]["tools"]] == ["computer"]
+    (output,) = [item for item in model.requests[1]["input"] if item.get("type") == "computer_call_output"]
+    assert size_of(output["output"]["image_url"].removeprefix("data:image/png;base64,")) == SIZE
+
+
+def test_smolagents(server: RealServer) -> None:
+    printed, model = run(
+        server,
+        "smolagents_agent.py",
+        [
+            chat(type_text={"text": "touch /tmp/smol\n"}),
+            then("/tmp/smol", chat(press_keys={"keys": "entr"})),
+            chat(final_answer={"answer": "All done."}),
+        ],
+    )
+    assert printed.rstrip().endswith("All done.")
+    assert "type_text" in [tool["function"]["name"] for tool in model.requests[0]["tools"]]
+    shown = str(model.requests[1]["messages"])
+    assert "data:image/png;base64," in shown, "the model sees the screen after each step"
+    assert "did you mean enter" in str(model.requests[2]["messages"])

@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from desktop_sandbox import NotFoundError, Sandbox
 from desktop_sandbox.sdk._sync.terminals import Terminal
@@ -131,6 +133,32 @@ def test_ports(desk: Sandbox) -> None:
         assert answer.startswith(b"HTTP/1.0 200")
     with pytest.raises(NotFoundError, match="8124"):
         desk.ports.connect(8124)
+
+
+def test_a_server_in_the_desktop_is_seen_in_a_browser(desk: Sandbox) -> None:
+    """By its own address: at first with the token, then by the cookie, and in a frame of another site's page."""
+    script = "fetch('/more.txt').then(answer => answer.text()).then(text => { document.title = text; })"
+    desk.files.write(
+        "/home/user/web/index.html", f"<title>not yet</title><h1>From inside</h1><script>{script}</script>"
+    )
+    desk.files.write("/home/user/web/more.txt", "fetched")
+    there = desk.ports.get_host(8125)
+    with (
+        desk.commands.start("python3 -m http.server 8125", cwd="/home/user/web"),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page()
+        page.goto(there.url)  # until the server is up, a page that tries again
+        page.wait_for_function("document.title == 'fetched'", timeout=WAIT_S * 1000)
+        assert "token" not in page.url
+        refused = browser.new_page().goto(page.url)  # a context of its own, without the cookie
+        assert refused is not None
+        assert refused.status == 401
+        framed = browser.new_page()
+        framed.goto(f"http://127.0.0.1:{urlsplit(page.url).port}/healthz")
+        framed.set_content(f'<iframe src="{there.url}"></iframe>')
+        eventually(lambda: [frame.title() for frame in framed.frames][1:] == ["fetched"], seconds=WAIT_S)
 
 
 def test_a_terminal_survives_checkpoint_fork_rollback_and_pause(desk: Sandbox) -> None:

@@ -11,7 +11,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.problem import from_problem
 from desktop_sandbox.sdk import runtime
 from desktop_sandbox.sdk._async.attached import AsyncAttached
-from desktop_sandbox.sdk.reach import JobInfo, parse_job
+from desktop_sandbox.sdk.reach import JobInfo, PortAddress, parse_address, parse_job
 from desktop_sandbox.sdk.requests import segment
 
 if TYPE_CHECKING:
@@ -147,6 +147,16 @@ class AsyncPorts:
     def __init__(self, connection: AsyncConnection, path: str) -> None:
         self._connection = connection
         self._path = f"{path}/ports"
+
+    async def get_host(self, port: int, *, public: bool = False, expires_in: float = 86_400) -> PortAddress:
+        """An address at which what listens on a port of the desktop's localhost is reached by HTTP and WebSocket.
+
+        It holds a token that expires after so many seconds (7 days at most), or opens to everybody (`public`, until
+        this is called again without). Nothing has to listen there yet.
+        """
+        body = {"public": public, "expires_in": expires_in}
+        answer = await self._connection.request("POST", f"{self._path}/{port}/address", body=body)
+        return parse_address(answer.json())
 
     async def connect(self, port: int) -> AsyncPortConnection:
         """Connect to a port of the desktop's localhost; NotFoundError if nothing listens there."""
