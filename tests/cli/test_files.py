@@ -50,6 +50,15 @@ def test_link_and_watch(live: Live, run: Run, box: str) -> None:  # noqa: F811
     assert run("files", "watch", box, "/tmp").out == "moved       /tmp/a → /tmp/\\x1b[2Jb/\n"
 
 
+def test_the_address_of_a_port(live: Live, run: Run, box: str) -> None:  # noqa: F811
+    made = run("host", box, "3000", "--ttl", "60")
+    assert made.out.startswith(f"http://3000-{box}.localhost:")
+    assert "whoever has it, until" in made.err
+    assert "everybody" in run("host", box, "3000", "--public").err
+    assert json.loads(run("host", box, "3000", "--json").out)["host"] == f"3000-{box}.localhost"
+    assert run("host", box, "70000").code == 2
+
+
 @pytest.mark.parametrize("name", ["\x1b]0;x\x07", "a\nb", "\x9b2J", "\u202eexe.txt", "\r"])
 def test_names_do_not_steer_the_terminal(name: str) -> None:
     assert shown(name).isprintable()

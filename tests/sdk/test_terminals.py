@@ -145,3 +145,18 @@ def test_ports(live: Live) -> None:
             desktop.ports.connect(81)
         with pytest.raises(errors.InvalidRequestError):
             desktop.ports.connect(0)
+
+
+async def test_a_ports_address(live: Live) -> None:
+    """Both clients; what is made opens the server that listens there."""
+    async with await AsyncSandbox.create() as desktop:
+        found = await desktop.ports.get_host(3000, expires_in=60)
+        assert found.host == f"3000-{desktop.sandbox_id}.localhost"
+        assert found.token is not None
+        assert found.token in found.url
+        assert found.token not in repr(found)
+        assert found.expires_at is not None
+        public = await asyncio.to_thread(lambda: Sandbox.connect(desktop.sandbox_id).ports.get_host(3000, public=True))
+        assert (public.token, public.expires_at, public.public) == (None, None, True)
+        with pytest.raises(errors.InvalidRequestError):
+            await desktop.ports.get_host(3000, expires_in=0)
