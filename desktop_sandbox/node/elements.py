@@ -26,6 +26,7 @@ _ACT_TIMEOUT_S = 10.0
 _VISIBLE_PX = 4
 _TYPED_S = 5.0
 """How long an app may take to tell of what was typed."""
+_SHOWN_S = 5.0
 _LOOK_AGAIN_S = 0.2
 
 
@@ -45,6 +46,8 @@ class Elements(GuestCalls):
 
     async def element(self, sandbox_id: str, element_id: str, verb: str, action: str | None = None) -> Element:
         """Look at an element, show it, focus it, or invoke one of its actions; as it is afterwards."""
+        if verb == "show":
+            return (await self._shown(sandbox_id, element_id, (await self.get(sandbox_id)).resolution))[0]
         return (await self._element(sandbox_id, element_id, verb, name=action))[0]
 
     async def set_element(self, sandbox_id: str, element_id: str, value: str, *, batch_id: str) -> Element:
@@ -67,8 +70,7 @@ class Elements(GuestCalls):
         info = await self.get(sandbox_id)
         place = _place(element, info.resolution)
         if place is None or "hidden" in element.states:
-            element, pid, _ = await self._element(sandbox_id, element_id, "show")
-            place = _place(element, info.resolution)
+            element, pid, place = await self._shown(sandbox_id, element_id, info.resolution)
         if place is not None and await self._to_front(sandbox_id, element, pid):
             element, pid, _ = await self._element(sandbox_id, element_id, "look")
             place = _place(element, info.resolution)
@@ -114,6 +116,19 @@ class Elements(GuestCalls):
                 pid=pid,
             )
         return pid, parse_window(window)
+
+    async def _shown(
+        self, sandbox_id: str, element_id: str, screen: tuple[int, int]
+    ) -> tuple[Element, int, tuple[int, int] | None]:
+        """The element once its app has scrolled to it, which a browser does in its own time; after a while as it is."""
+        until = time.monotonic() + _SHOWN_S
+        element, pid, _ = await self._element(sandbox_id, element_id, "show")
+        while True:
+            place = _place(element, screen)
+            if (place is not None and "hidden" not in element.states) or time.monotonic() >= until:
+                return element, pid, place
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            element, pid, _ = await self._element(sandbox_id, element_id, "look")
 
     async def _to_front(self, sandbox_id: str, element: Element, pid: int) -> bool:
         """Bring the element's window to front, if another covers its middle; whether that was needed."""

@@ -89,6 +89,13 @@ async def test_what_is_scrolled_away_is_shown_first() -> None:
     assert desk.verbs() == ["a11y.act look", "a11y.act show"]
 
 
+async def test_a_page_that_scrolls_in_its_own_time_is_waited_for() -> None:
+    away = told(bounds=[10, 5000, 40, 20], states=["hidden"])
+    desk = Desk(a11y_act_look=[away, away, told()], a11y_act_show=away, windows_list=[])
+    assert await click(desk) == (30, 30)
+    assert desk.verbs() == ["a11y.act look", "a11y.act show", "a11y.act look", "a11y.act look"]
+
+
 async def test_a_covered_window_comes_to_front_first() -> None:
     windows = [window(1, "mine", PID), window(2, "other", 71)]
     desk = Desk(a11y_act_look=told(), windows_list=windows, windows_do={"done": True, "window": None})
@@ -99,7 +106,8 @@ async def test_a_covered_window_comes_to_front_first() -> None:
     assert away.verbs() == ["a11y.act look"]
 
 
-async def test_what_has_no_place_is_not_clicked() -> None:
+async def test_what_has_no_place_is_not_clicked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop_sandbox.node.elements._SHOWN_S", 0.3)
     nowhere = told(bounds=None, actions=["press"])
     desk = Desk(a11y_act_look=nowhere, a11y_act_show=nowhere, windows_list=[])
     with pytest.raises(InvalidRequestError, match=r"not on the screen.*invoke its action \(press\)"):
