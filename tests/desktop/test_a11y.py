@@ -77,7 +77,7 @@ def test_a_page_is_used_by_its_elements(shop: Sandbox, desktop: Sandbox) -> None
 
 
 def test_what_is_scrolled_away_is_scrolled_to(shop: Sandbox, desktop: Sandbox) -> None:
-    desktop.press("ctrl", "home")
+    desktop.press("ctrl+home")
 
     def away() -> NotFoundError | None:
         try:
