@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import av
@@ -25,10 +26,11 @@ class Peer:
         codecs = RTCRtpReceiver.getCapabilities("video").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (codec, "video/rtx")])
         self.receiver = transceiver.receiver
+        self.receiver._send_rtcp_pli = self._plead(self.receiver._send_rtcp_pli)
         self.messages: list[dict[str, Any]] = []
-        self.frames = 0
-        self.picture: np.ndarray | None = None
+        self.frames = self.pleas = 0
         self.frame: av.VideoFrame | None = None
+        self._converted: tuple[av.VideoFrame | None, np.ndarray | None] = None, None
         self._tasks: list[asyncio.Task[None]] = []
         self.pc.on("track", lambda track: self._tasks.append(asyncio.ensure_future(self._watch(track))))
         self.input = self.pointer = None
@@ -48,10 +50,25 @@ class Peer:
         try:
             while True:
                 self.frame = await track.recv()
-                self.picture = self.frame.to_ndarray(format="bgr24")
                 self.frames += 1
         except MediaStreamError:
             pass
+
+    def _plead(self, send: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
+        """Counts the times this receiver asks for a keyframe."""
+
+        async def counted(ssrc: int) -> None:
+            self.pleas += 1
+            await send(ssrc)
+
+        return counted
+
+    @property
+    def picture(self) -> np.ndarray | None:
+        """The newest frame as BGR. Converted when looked at: the receiver shares this loop and must keep up."""
+        if self._converted[0] is not self.frame:
+            self._converted = self.frame, self.frame.to_ndarray(format="bgr24")
+        return self._converted[1]
 
     def say(self, **message: Any) -> None:
         self.input.send(json.dumps(message))

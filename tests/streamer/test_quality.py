@@ -53,8 +53,10 @@ async def test_text_is_crisp_after_scrolling_and_then_nothing_is_sent(server, tm
         before = len(peer.heard("pong"))
         peer.say(t="ping", at=1)
         await eventually(lambda before=before: len(peer.heard("pong")) > before, "pong")
-    assert (await server.viewer_stats("s", 1))["frames"]["sent"] == sent
-    assert (await server.viewer_stats("s", 1))["keyframes"] == 1
+    stats = await server.viewer_stats("s", 1)
+    assert stats["frames"]["sent"] == sent
+    # none but the first that nobody asked for; a receiver that could not keep up does ask
+    assert stats["keyframes"] <= 1 + peer.pleas + stats["frames"]["dropped"]
     await peer.leave()
 
 
@@ -124,6 +126,7 @@ async def test_random_loss_heals(server, screen):
 
 
 async def test_everything_lost_for_a_while_heals_by_a_keyframe(server, screen):
+    moving, last = text_page(640, 400, seed=2), text_page(640, 400, seed=4)  # drawn before, as above
     screen.pixels[:] = text_page(640, 400)
     await server.attach("s", screen)
     peer = Peer(server, 1)
@@ -132,10 +135,9 @@ async def test_everything_lost_for_a_while_heals_by_a_keyframe(server, screen):
     await crisp(peer, screen)
     loss.drop = lambda _data: True
     lost_at = (await server.viewer_stats("s", 1))["frames"]["sent"]
-    pages = [np.roll(text_page(640, 400, seed=2), 9 * step, axis=0) for step in range(40)]
     healed_at = None
     for step in range(2000):
-        screen.pixels[:] = pages[step % 40]
+        screen.pixels[:] = np.roll(moving, 9 * (step % 40), axis=0)
         await asyncio.sleep(1 / 60)
         stats = await server.viewer_stats("s", 1)
         if stats["frames"]["sent"] > lost_at + 40:
@@ -144,6 +146,6 @@ async def test_everything_lost_for_a_while_heals_by_a_keyframe(server, screen):
             healed_at = peer.frames if healed_at is None else healed_at
             if peer.frames > healed_at + 30:  # this receiver asks only while something comes
                 break
-    screen.pixels[:] = text_page(640, 400, seed=4)
+    screen.pixels[:] = last
     await crisp(peer, screen)
     await peer.leave()
