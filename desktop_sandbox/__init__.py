@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from desktop_sandbox.sdk._async.sandbox import AsyncSandbox
     from desktop_sandbox.sdk._sync.host import Host
     from desktop_sandbox.sdk._sync.sandbox import Sandbox
+    from desktop_sandbox.sdk.network import Policy
 
 __all__ = [
     "ActionFailedError",
@@ -57,6 +58,7 @@ __all__ = [
     "MachineError",
     "NotAllowedError",
     "NotFoundError",
+    "Policy",
     "Sandbox",
     "ServerError",
     "SnapshotMismatchError",
@@ -69,6 +71,7 @@ _HOMES = {
     "AsyncHost": "desktop_sandbox.sdk._async.host",
     "AsyncSandbox": "desktop_sandbox.sdk._async.sandbox",
     "Host": "desktop_sandbox.sdk._sync.host",
+    "Policy": "desktop_sandbox.sdk.network",
     "Sandbox": "desktop_sandbox.sdk._sync.sandbox",
 }
 

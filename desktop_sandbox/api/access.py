@@ -31,7 +31,7 @@ TOKEN_CALLS: tuple[tuple[frozenset[str], re.Pattern[str], Rights], ...] = (
     (frozenset({"GET", "PUT"}), re.compile(rf"{_SANDBOX}/clipboard"), "control"),
 )
 _OPEN = frozenset({"/healthz", "/openapi.json", "/wall", "/favicon.ico"})
-_OPEN_BELOW = ("/view/", "/viewer/")
+_OPEN_BELOW = ("/view/", "/viewer/", "/v1/links/")
 
 
 class Access:
@@ -42,7 +42,7 @@ class Access:
         self.tokens: TokenStore | None = None
 
     def is_open(self, method: str, path: str) -> bool:
-        """Whether the call needs no key: pages, and what a browser asks before it calls."""
+        """Whether the call needs no key: pages, signed links, and what a browser asks before it calls."""
         return path in _OPEN or path.startswith(_OPEN_BELOW) or (method == "OPTIONS" and "/stream/whep" in path)
 
     def grant(self, headers: Headers, method: str, path: str) -> Grant:
