@@ -103,24 +103,24 @@ def test_a_paused_sandbox_is_booted_from_its_disk(own_server: RealServer) -> Non
     sandbox.kill()
 
 
-@pytest.mark.parametrize("place", ["boot.disk", "boot.runs", "boot.answers"])
-def test_a_server_that_dies_while_it_boots_leaves_it_paused(own_server: RealServer, place: str) -> None:
+def test_a_server_that_dies_while_it_boots_leaves_it_paused(own_server: RealServer) -> None:
     own_server.start()
     sandbox = Sandbox.create("minimal", timeout=None, **own_server.client())
     sandbox.files.write("/home/user/kept", "kept")
     sandbox.pause()
     upgrade(own_server, sandbox)
-    own_server.kill()
-    own_server.start(**{VARIABLE: place})
-    with suppress(DesktopSandboxError):
-        sandbox.resume(from_disk=True)
-    assert own_server.process is not None
-    assert own_server.process.wait(60) == -9
-    own_server.start()
-    assert sandbox.get_info().state == "paused"
-    assert own_server.machines() == []
-    with Host.connect(**own_server.client()) as host:
-        assert [info.kind for info in host.snapshots()] == ["pause"]
+    for place in ("boot.disk", "boot.runs", "boot.answers"):
+        own_server.kill()
+        own_server.start(**{VARIABLE: place})
+        with suppress(DesktopSandboxError):
+            sandbox.resume(from_disk=True)
+        assert own_server.process is not None
+        assert own_server.process.wait(60) == -9, place
+        own_server.start()
+        assert sandbox.get_info().state == "paused", place
+        assert own_server.machines() == [], place
+        with Host.connect(**own_server.client()) as host:
+            assert [info.kind for info in host.snapshots()] == ["pause"], place
     sandbox.resume(from_disk=True)
     assert read(sandbox, "/home/user/kept") == "kept"
     assert machine_pid(sandbox)
