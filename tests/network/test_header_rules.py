@@ -7,10 +7,13 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.network.header_rules import MASK, HeaderRule, with_headers
@@ -141,6 +144,33 @@ def test_framing_that_can_be_read_in_two_ways_is_refused(fields: bytes) -> None:
 def test_chunks_in_an_old_protocol_are_refused() -> None:
     with pytest.raises(HttpError):
         read_head(b"POST / HTTP/1.0\r\nHost: good.example.org\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+PIECES = [
+    (b"GET /1 HTTP/1.1\r\nHost: good.example.org\r\n", b""),
+    (b"POST /2 HTTP/1.1\r\nHost: good.example.org\r\nContent-Length: 40\r\n",
+     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".ljust(40)),
+    (b"PUT /3 HTTP/1.1\r\nHost: good.example.org\r\nTransfer-Encoding: chunked\r\n",
+     b"4\r\n\r\n\r\n\r\n1F;x=y\r\n" + b"a" * 31 + b"\r\n0\r\nAuthorization: mine\r\n\r\n"),
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=6),
+    st.lists(st.integers(min_value=0, max_value=900), max_size=12),
+)
+def test_however_requests_are_cut_each_head_gets_the_headers_and_no_body_does(
+    requests: list[tuple[bytes, bytes]], cuts: list[int]
+) -> None:
+    stream = b"".join(head + b"\r\n" + body for head, body in requests)
+    expected = b"".join(with_headers(head_of(head + b"\r\n"), KEY) + body for head, body in requests)
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    reader, out = Requests(), b""
+    for start, end in pairwise(places):
+        for item in reader.feed(stream[start:end]):
+            out += with_headers(item, KEY) if isinstance(item, Head) else item
+    assert out == expected
+    assert out.count(SECRET.encode()) == len(requests)
 
 
 # --- for real
