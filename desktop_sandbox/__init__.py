@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from desktop_sandbox.sdk._async.sandbox import AsyncSandbox
     from desktop_sandbox.sdk._sync.host import Host
     from desktop_sandbox.sdk._sync.sandbox import Sandbox
-    from desktop_sandbox.sdk.network import Policy
+    from desktop_sandbox.sdk.network import HeaderRule, Policy
 
 __all__ = [
     "ActionFailedError",
@@ -52,6 +52,7 @@ __all__ = [
     "DeadlineError",
     "DesktopSandboxError",
     "GuestError",
+    "HeaderRule",
     "Host",
     "InvalidActionError",
     "InvalidRequestError",
@@ -71,6 +72,7 @@ _HOMES = {
     "AsyncHost": "desktop_sandbox.sdk._async.host",
     "AsyncSandbox": "desktop_sandbox.sdk._async.sandbox",
     "Host": "desktop_sandbox.sdk._sync.host",
+    "HeaderRule": "desktop_sandbox.sdk.network",
     "Policy": "desktop_sandbox.sdk.network",
     "Sandbox": "desktop_sandbox.sdk._sync.sandbox",
 }

@@ -140,6 +140,8 @@ class FakeNode(FakeElements, FakeReach):
             freeze_after_s=spec.freeze_after_s,
             network=policy_json(parse_policy(spec.network)),
         )
+        if spec.network_of is not None:
+            info = dataclasses.replace(info, network=self._sandbox(spec.network_of).info.network)
         if spec.snapshot is not None:
             self._snapshot(spec.snapshot)
         self.sandboxes[info.id] = FakeSandbox(info)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from desktop_sandbox.api.network_models import HeaderRule, ProxyUrl
+
 ImageFormat = Literal["png", "jpeg", "webp", "raw"]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -44,6 +46,15 @@ class NetworkRules(Model):
     max_connections: int | None = Field(default=None, ge=1, le=4096, description="At once; null: 512.")
     bandwidth_bytes_s: int | None = Field(
         default=None, ge=1024, le=1 << 40, description="Both directions together; null: no limit."
+    )
+    headers: list[HeaderRule] | None = Field(
+        default=None, max_length=50, description="Secrets for hosts, which the guest does not see."
+    )
+    proxy: ProxyUrl | None = Field(
+        default=None,
+        repr=False,
+        description="All connections go through it: http:// or socks5://, USER:PASSWORD@, HOST:PORT; shown masked.",
+        examples=["http://10.1.2.3:3128"],
     )
 
 

@@ -7,7 +7,7 @@ import typer
 from desktop_sandbox.cli import a11y_app, eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
 from desktop_sandbox.cli.files_app import files_app
-from desktop_sandbox.cli.network_app import Allow, Deny, Mode
+from desktop_sandbox.cli.network_app import Allow, Deny, Header, Mode, Proxy
 from desktop_sandbox.cli.network_app import add_to as add_network_to
 from desktop_sandbox.cli.reach_app import add_reach
 
@@ -130,6 +130,8 @@ def create(
     network: Mode = None,
     allow: Allow = None,
     deny: Deny = None,
+    header: Header = None,
+    proxy: Proxy = None,
     json: Json = False,
 ) -> None:
     """Create a desktop, building its template first if need be; prints its id."""
@@ -145,7 +147,7 @@ def create(
         on_timeout=on_timeout,
         auto_resume=auto_resume,
         freeze_after=freeze_after,
-        network=policy_from(network, allow or [], deny or []),
+        network=policy_from(network, allow or [], deny or [], header or [], proxy),
         as_json=json,
     )
 

@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
-from desktop_sandbox import Policy, Sandbox
+from desktop_sandbox import HeaderRule, Policy, Sandbox
 from desktop_sandbox.cli.output import print_json, print_pairs, print_table, size
 from desktop_sandbox.sdk.network import NetworkEntry, NetworkState
 
 _MODES = ("none", "internet")
 
 
-def policy_from(mode: str | None, allow: Sequence[str], deny: Sequence[str]) -> Policy | str | None:
+def policy_from(
+    mode: str | None, allow: Sequence[str], deny: Sequence[str], header: Sequence[str] = (), proxy: str | None = None
+) -> Policy | str | None:
     """The policy that options ask for; None: none was asked for."""
     if mode is not None and mode not in _MODES:
         raise typer.BadParameter(f"--network {mode!r}: none or internet; for more, --allow and --deny")
-    if not allow and not deny:
+    if not allow and not deny and not header and proxy is None:
         return mode
     if mode == "none":
-        raise typer.BadParameter("--network none allows nothing: leave it out, or leave out --allow and --deny")
+        raise typer.BadParameter("--network none allows nothing: leave it out, or leave out what goes with a network")
     if mode == "internet" and allow:
         allow = ["internet", *allow]
-    return Policy(allow=[*allow] if allow else None, deny=[*deny])
+    return Policy(
+        allow=[*allow] if allow else None,
+        deny=[*deny],
+        headers=_header_rules(header),
+        proxy=None if proxy is None else _secret(proxy, "--proxy"),
+    )
+
+
+def _header_rules(options: Sequence[str]) -> list[HeaderRule]:
+    rules: dict[str, dict[str, str]] = {}
+    for option in options:
+        place, colon, value = option.partition(":")
+        words = place.split()
+        if len(words) != 2 or not colon or not value.strip():
+            raise typer.BadParameter("--header: write 'HOST NAME: VALUE', or 'HOST NAME: @FILE'")
+        rules.setdefault(words[0], {})[words[1]] = _secret(value.strip(), "--header")
+    return [HeaderRule(host, headers) for host, headers in rules.items()]
+
+
+def _secret(text: str, option: str) -> str:
+    """What was given, or what the file has that was named, so that no list of processes shows it."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise typer.BadParameter(f"{option}: {text[1:]} cannot be read") from None
 
 
 def show(sandbox_id: str, policy: Policy | str | None, *, as_json: bool) -> None:
@@ -46,6 +75,9 @@ def _pairs(state: NetworkState) -> list[tuple[str, str]]:
     else:
         allow = ["internet"] if state.policy.allow is None else state.policy.allow
         pairs += [("allow", "  ".join(allow) or "nothing"), ("deny", "  ".join(state.policy.deny) or "nothing")]
+        pairs += [("headers", f"{rule.host}: {', '.join(rule.set)}") for rule in state.policy.headers]
+        if state.policy.proxy is not None:
+            pairs.append(("proxy", state.policy.proxy))
     if not state.available:
         pairs.append(("no network", state.why or ""))
     counters = state.counters

@@ -17,6 +17,18 @@ Deny = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--deny", metavar="RULE", help="Not this, written in the same way. Repeatable."),
 ]
+Header = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--header",
+        metavar="'HOST NAME: VALUE'",
+        help="Set this header in requests to http://HOST/, outside of it; VALUE @FILE: what that has. Repeatable.",
+    ),
+]
+Proxy = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--proxy", metavar="URL", help="Go through http:// or socks5://[USER:PASSWORD@]HOST:PORT; or @FILE."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,15 +41,17 @@ def _network(
     network: Mode = None,
     allow: Allow = None,
     deny: Deny = None,
+    header: Header = None,
+    proxy: Proxy = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Of the log, the newest.")] = 100,
     json: Json = False,
 ) -> None:
-    """Show what a desktop may reach, or change it (--network, --allow, --deny); "log" lists its connections."""
+    """Show what a desktop may reach, or change it (--network, --allow and so on); "log" lists its connections."""
     from desktop_sandbox.cli import network as run
 
     if len(what) == 2 and what[0] == "log":
         run.log(what[1], limit, as_json=json)
     elif len(what) == 1:
-        run.show(what[0], run.policy_from(network, allow or [], deny or []), as_json=json)
+        run.show(what[0], run.policy_from(network, allow or [], deny or [], header or [], proxy), as_json=json)
     else:
         raise typer.BadParameter("write: network SANDBOX, or network log SANDBOX")

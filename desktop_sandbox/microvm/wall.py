@@ -22,6 +22,8 @@ MODULES = ("streamer", "actions", "guest_image", "desktop_sandbox")
 _SYSTEM = (
     "/usr",
     "/etc/ssl",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",

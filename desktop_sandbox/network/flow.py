@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING
 
 from desktop_sandbox.network.addresses import Address
 from desktop_sandbox.network.dialling import dial
+from desktop_sandbox.network.far_end import FarEnd, PlainEnd, TlsEnd
+from desktop_sandbox.network.header_rules import HTTP_PORT, TLS_PORT, HeaderRule, with_headers
+from desktop_sandbox.network.http1 import Head
 from desktop_sandbox.network.judge import Judge, RefusedError
 from desktop_sandbox.network.names import normal_name
 from desktop_sandbox.network.opening import MAX_PENDING, GuestSpeech, Named, Speech
 from desktop_sandbox.network.policy import Answer, Verdict
+from desktop_sandbox.network.proxy_dialling import dial_through
 from desktop_sandbox.network.records import LogEntry, Outcome
 from desktop_sandbox.network.resolver import ResolveError
 
@@ -42,7 +46,7 @@ class Flow:
     def __init__(self, outlet: Outlet, sock: socket.socket, number: int) -> None:
         self._outlet = outlet
         self._guest = sock
-        self._server: socket.socket | None = None
+        self._server: FarEnd | None = None
         self._loop = asyncio.get_running_loop()
         host, self.port = sock.getsockname()[:2]
         self.address: Address = ipaddress.ip_address(host)
@@ -54,6 +58,11 @@ class Flow:
         self._dialled: Address | None = None
         self._host: str | None = None
         self._judging = False
+        self._before_name = Verdict(Answer.ASK, "")
+        self._setting: HeaderRule | None = None
+        """What is set in its requests, which then go over TLS."""
+        self._requests = 0
+        self._proxy = outlet.policy.proxy
         self._rule: str | None = None
         self.name = outlet.memory.latest(self.address)
         self.sent = 0
@@ -105,10 +114,10 @@ class Flow:
         stands_for = outlet.stand_ins.name(self.address)
         if stands_for is not None:
             await self._find(stands_for)
-        verdict = outlet.policy.at_connect(self.address, self.port, outlet.own())
-        if verdict.answer is Answer.REFUSE:
+        verdict = self._before_name = outlet.policy.at_connect(self.address, self.port, outlet.own())
+        if verdict.answer is Answer.REFUSE and not self._may_be_set():
             raise RefusedError(verdict.reason, verdict.rule)
-        self._judging = verdict.answer is Answer.ASK
+        self._judging = verdict.answer is Answer.ASK or self._may_be_set()
         first: bytes = b""
         if self._judging:
             first = await self._first_words()
@@ -142,7 +151,7 @@ class Flow:
                     piece = await self._loop.sock_recv(self._guest, _PIECE)
             except TimeoutError:
                 verdict = self._judge.by_asked_names(self.address)
-                if verdict.answer is Answer.ALLOW:
+                if verdict.answer is Answer.ALLOW and not self._may_be_set():
                     await self._dial([self.address], verdict)
                 elif time.monotonic() > deadline:
                     raise RefusedError("names decide here, and the connection shows none") from None
@@ -154,17 +163,33 @@ class Flow:
 
     async def _judged(self, piece: bytes) -> bytes:
         """What of these bytes may be passed on. RefusedError."""
-        allowed = b""
-        for item in self._speech.feed(piece):
-            if isinstance(item, Named):
-                await self._judge_name(item)
-            else:
-                allowed += item
+        allowed = await self._passing(self._speech.feed(piece))
         if self._speech.pending_bytes > MAX_PENDING:
             raise RefusedError("names decide here, and the connection shows none")
         return allowed
 
+    async def _passing(self, said: Sequence[Named | bytes]) -> bytes:
+        """What of this goes on, each name judged before its bytes, with what is set in its head."""
+        allowed = b""
+        head: Head | None = None
+        for item in said:
+            if isinstance(item, Named):
+                await self._judge_name(item)
+                head = item.head
+            elif head is not None and self._setting is not None:
+                allowed += with_headers(head, self._setting)
+                head = None
+            else:
+                allowed += item
+        return allowed
+
     async def _judge_name(self, named: Named) -> None:
+        rule = self._header_rule(named)
+        if rule is not None or self._setting is not None:
+            await self._judge_set(named, rule)
+            return
+        if self._before_name.answer is Answer.REFUSE:
+            raise RefusedError(self._before_name.reason, self._before_name.rule)
         verdict, candidates = await self._judge.verdict(named, self.address)
         self._host = self._judge.host
         self.name = self._host or self.name
@@ -175,12 +200,47 @@ class Flow:
         elif self._dialled not in candidates:
             raise RefusedError(f"{named.host} is not at {self._dialled}", verdict.rule)
 
+    # --- headers that are set
+
+    def _may_be_set(self) -> bool:
+        """Whether it may turn out to be a connection whose requests get headers: the guest has to speak first then."""
+        return self.port == HTTP_PORT and bool(self._outlet.policy.headers)
+
+    def _header_rule(self, named: Named) -> HeaderRule | None:
+        if self.port != HTTP_PORT or named.speech is not Speech.HTTP or named.host is None:
+            return None
+        name = normal_name(named.host)
+        return None if name is None else self._outlet.policy.header_rule(name)
+
+    async def _judge_set(self, named: Named, rule: HeaderRule | None) -> None:
+        if self._dialled is not None and self._setting is None:
+            raise RefusedError(f"headers are set for {named.host}, and this connection goes elsewhere")
+        verdict, candidates = await self._judge.behind(named, self._dialled)
+        self._host = self.name = self._judge.host or self.name
+        if verdict.answer is not Answer.ALLOW:
+            raise RefusedError(verdict.reason, verdict.rule)
+        assert named.head is not None
+        if named.head.method in ("TRACE", "CONNECT"):  # the one would send the headers back
+            raise RefusedError(f"{named.head.method} to {named.host}, for which headers are set")
+        if named.head.upgrade and self._requests:
+            # answers to the requests before could be taken for the answer to this
+            raise RefusedError("a change of protocol after other requests, where headers are set")
+        self._requests += 1
+        if self._dialled is None:
+            self._setting = rule
+            await self._dial(candidates, verdict)
+
     def still_allowed(self) -> bool:
         """Whether the policy of now would let it through; one that is still being judged is judged by that anyway."""
         if self._dialled is None:
             return True
         policy, own = self._outlet.policy, self._outlet.own()
-        if not self._judging:
+        set_now = policy.header_rule(self._host) if self._host and self.port == HTTP_PORT else None
+        if policy.proxy != self._proxy or set_now != self._setting:
+            return False
+        if self._setting is not None:
+            verdict = policy.with_name(self._setting.host, self._dialled, TLS_PORT, own)
+        elif not self._judging:
             verdict = policy.at_connect(self._dialled, self.port, own)
         elif self._host:
             verdict = policy.with_name(self._host, self._dialled, self.port, own)
@@ -192,8 +252,21 @@ class Flow:
 
     async def _dial(self, candidates: Sequence[Address], verdict: Verdict) -> None:
         self._rule = verdict.rule
-        self._server, self._dialled = await dial(candidates, self.port)
-        self._outlet.note(self._entry(Outcome.OPEN, ""))
+        outlet, self._proxy = self._outlet, self._outlet.policy.proxy
+        port = self.port if self._setting is None else TLS_PORT
+        if self._proxy is None:
+            sock, dialled = await dial(candidates, port)
+        else:
+            sock, dialled = await dial_through(self._proxy, candidates, port, outlet.resolver, outlet.own)
+        self._server = PlainEnd(sock)
+        if self._setting is not None:
+            tls = TlsEnd(sock, outlet.trust(), self._setting.host)
+            await tls.handshake()
+            self._server = tls
+        self._dialled = dialled
+        if not self.still_allowed():  # the policy was changed meanwhile
+            raise RefusedError("the policy was changed", verdict.rule)
+        outlet.note(self._entry(Outcome.OPEN, ""))
 
     # --- carrying
 
@@ -208,21 +281,20 @@ class Flow:
                 self._overhear(piece)
             if piece:
                 await self._send(piece)
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_WR)
+        await self._server.finish()
 
     async def _send(self, data: bytes) -> None:
         assert self._server is not None
         # what waited for an answer to an upgrade comes from the other side's task
         async with self._sending:
             await self._outlet.take(len(data))
-            await self._loop.sock_sendall(self._server, data)
+            await self._server.send(data)
             self.sent += len(data)
             self._outlet.counters.sent_bytes += len(data)
 
     async def _from_server(self) -> None:
         assert self._server is not None
-        while piece := await self._loop.sock_recv(self._server, _PIECE):
+        while piece := await self._server.receive():
             if self._judging and self._speech.speech is Speech.HTTP:
                 await self._answered(piece[:16])
             await self._outlet.take(len(piece))
@@ -234,11 +306,8 @@ class Flow:
 
     async def _answered(self, data: bytes) -> None:
         """Requests may have waited for what the server says to an upgrade."""
-        for item in self._speech.answered(data):
-            if isinstance(item, Named):
-                await self._judge_name(item)
-            else:
-                await self._send(item)
+        if allowed := await self._passing(self._speech.answered(data)):
+            await self._send(allowed)
 
     def _overhear(self, piece: bytes) -> None:
         """Where no name decides, one may still be good to know for the log."""
@@ -250,7 +319,7 @@ class Flow:
     # --- the end
 
     def _close(self, *, reset: bool) -> None:
-        for sock in (self._guest, self._server):
+        for sock in (self._guest, None if self._server is None else self._server.sock):
             if sock is None:
                 continue
             if reset:

@@ -171,6 +171,8 @@ def read_head(raw: bytes) -> tuple[Head, int, bool]:
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
     host = _host_of(fields.get(b"host", []), target)
     length, chunked = _length_of(fields)
+    if chunked and lines[0].endswith(b"HTTP/1.0"):
+        raise HttpError("the coding of its body")  # RFC 9112, 6.1: its framing is not to be trusted
     upgrade = b"upgrade" in fields
     return Head(method.decode(), target.decode("latin-1"), host, raw, upgrade), length, chunked
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from desktop_sandbox.network.addresses import Address, parse_address
+from desktop_sandbox.network.header_rules import TLS_PORT
 from desktop_sandbox.network.names import normal_name
 from desktop_sandbox.network.opening import Named, Speech
 from desktop_sandbox.network.policy import Answer, Verdict
@@ -64,6 +65,25 @@ class Judge:
         if not candidates:
             return Verdict(Answer.REFUSE, f"{name} is not at {address}", verdict.rule), ()
         return verdict, [address] if address in candidates else candidates
+
+    async def behind(self, named: Named, dialled: Address | None) -> tuple[Verdict, Sequence[Address]]:
+        """What the policy says to a request that the gateway carries over TLS, and where to. ResolveError.
+
+        Where the guest dialled does not count: the name is looked up here, at the first request of a connection.
+        """
+        policy, own = self._outlet.policy, self._outlet.own()
+        if named.problem is not None:
+            return Verdict(Answer.REFUSE, named.problem), ()
+        name = None if named.host is None else normal_name(named.host)
+        if name is None or self.host not in (None, name):
+            return Verdict(Answer.REFUSE, f"{name or 'no name'} on a connection to {self.host}"), ()
+        self.host = name
+        found = await self._outlet.resolver.addresses(name) if dialled is None else [dialled]
+        verdicts = {address: policy.with_name(name, address, TLS_PORT, own) for address in found}
+        allowed = [address for address, verdict in verdicts.items() if verdict.answer is Answer.ALLOW]
+        if allowed:
+            return verdicts[allowed[0]], allowed
+        return next(iter(verdicts.values()), Verdict(Answer.REFUSE, f"{name} has no address")), ()
 
     def by_asked_names(self, address: Address) -> Verdict:
         """What the policy says to a connection without a name of its own: by those that the guest asked for."""

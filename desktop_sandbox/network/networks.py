@@ -21,7 +21,7 @@ from desktop_sandbox.network import log_file
 from desktop_sandbox.network.gateway_link import GatewayLink
 from desktop_sandbox.network.maker_client import MakerClient
 from desktop_sandbox.network.namespace import Namespace
-from desktop_sandbox.network.policy import Policy, policy_json
+from desktop_sandbox.network.policy import Policy, policy_record
 from desktop_sandbox.network.records import Counters, LogEntry, parse_entry
 
 log = logging.getLogger("desktop_sandbox.network")
@@ -147,7 +147,7 @@ class Networks:
         copies = (os.dup(held.listener), os.dup(held.names))
         generation = self._gateway.generation
         try:
-            await self._gateway.ask("add", sandbox_id, policy=policy_json(held.policy), descriptors=copies)
+            await self._gateway.ask("add", sandbox_id, policy=policy_record(held.policy), descriptors=copies)
         finally:
             for copy in copies:
                 os.close(copy)
@@ -185,7 +185,7 @@ class Networks:
         held.policy = policy
         async with held.lock:
             try:
-                await self._gateway.ask("policy", sandbox_id, policy=policy_json(policy))
+                await self._gateway.ask("policy", sandbox_id, policy=policy_record(policy))
             except MachineError as error:
                 # a gateway that does not have it lets nothing pass, and is given the policy of now
                 log.warning("%s x policy: %s", sandbox_id, error.message)

@@ -126,6 +126,8 @@ class GuestSpeech:
             return []
         if self._answer.startswith((b"HTTP/1.1 101", b"HTTP/1.0 101")):
             self._requests.switched()
+        elif self._answer.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
+            return [Named(Speech.HTTP, problem="HTTP that cannot be read: an answer before the one to an upgrade")]
         else:
             self._requests.not_switched()
         self._answer = b""

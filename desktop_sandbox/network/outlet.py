@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from desktop_sandbox.network.addresses import Address
 from desktop_sandbox.network.budget import Bucket
+from desktop_sandbox.network.far_end import system_trust
 from desktop_sandbox.network.flow import DNS_PORT, Flow
 from desktop_sandbox.network.name_server import NameServer
 from desktop_sandbox.network.names import NameMemory, StandIns
@@ -45,11 +47,13 @@ class Outlet:
         resolver: Resolver,
         own: OwnAddresses,
         told: Callable[[LogEntry], None],
+        trust: Callable[[], ssl.SSLContext] = system_trust,
     ) -> None:
         self.sandbox_id = sandbox_id
         self.policy = policy
         self.resolver = resolver
         self.own = own
+        self.trust = trust
         self.memory = NameMemory()
         self.stand_ins = StandIns()
         self.counters = Counters()

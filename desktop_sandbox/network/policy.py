@@ -18,13 +18,15 @@ from typing import Any
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.network.addresses import Address, Kind, kind_of
+from desktop_sandbox.network.header_rules import TLS_PORT, HeaderRule, parse_header_rules
+from desktop_sandbox.network.proxy import Proxy, parse_proxy
 from desktop_sandbox.network.rules import INTERNET, Rule, parse_rule
 
 NONE = "none"
 MAX_RULES = 500
 MAX_CONNECTIONS = 512
 _LIMITS = {"max_connections": (1, 4096), "bandwidth_bytes_s": (1024, 1 << 40)}
-_HINT = f'"{NONE}", "{INTERNET}", or an object with allow and deny, each a list of rules'
+_HINT = f'"{NONE}", "{INTERNET}", or an object with allow and deny, each a list of rules, and maybe headers and proxy'
 
 
 class Answer(StrEnum):
@@ -48,19 +50,36 @@ class Verdict:
 class Policy:
     """What a sandbox may reach. `allow` None: nothing was said, so the internet.
 
-    `max_connections` at once; `bandwidth_bytes_s` for both directions together, None: as fast as it goes.
+    `max_connections` at once; `bandwidth_bytes_s` for both directions together, None: as fast as it goes. `headers` are
+    set in requests to their hosts (see `header_rules`); all connections go through `proxy`, if there is one.
     """
 
     allow: tuple[Rule, ...] | None = None
     deny: tuple[Rule, ...] = ()
     max_connections: int = MAX_CONNECTIONS
     bandwidth_bytes_s: int | None = None
+    headers: tuple[HeaderRule, ...] = ()
+    proxy: Proxy | None = None
     _allowed: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Say what nothing said means."""
         allowed = (Rule(INTERNET, None, None),) if self.allow is None else self.allow
         object.__setattr__(self, "_allowed", allowed)
+
+    def header_rule(self, name: str) -> HeaderRule | None:
+        """What is set in requests to a host (in its normal form)."""
+        return next((rule for rule in self.headers if rule.host == name), None)
+
+    def could_reach(self, name: str, port: int) -> Verdict:
+        """Whether a name might be reached at a port, wherever it is."""
+        for rule in self.deny:
+            if rule.covers_name(name) and rule.covers_port(port):
+                return Verdict(Answer.REFUSE, f"{name} is denied", rule.text)
+        for rule in self._allowed:
+            if rule.covers_port(port) and (rule.pattern is None or rule.covers_name(name)):
+                return Verdict(Answer.ALLOW, "", rule.text)
+        return Verdict(Answer.REFUSE, f"no rule allows {name} port {port}")
 
     # --- names, when the guest asks for one
 
@@ -167,8 +186,9 @@ def parse_policy(data: object) -> Policy:
     if data is None or data == INTERNET:
         return INTERNET_POLICY
     if not isinstance(data, Mapping):
-        raise InvalidRequestError(f"the network {str(data)[:80]!r}", hint=_HINT)
-    unknown = [str(key) for key in data if key not in {"allow", "deny", *_LIMITS}]
+        shown = "" if "@" in str(data) else f" {str(data)[:80]!r}"  # it may be a proxy with its password
+        raise InvalidRequestError(f"the network{shown}", hint=_HINT)
+    unknown = [str(key) for key in data if key not in {"allow", "deny", "headers", "proxy", *_LIMITS}]
     if unknown:
         raise InvalidRequestError(f"a network policy has no {unknown[0][:80]!r}", hint=_HINT)
     allow = None if data.get("allow") is None else _rules(data["allow"], "allow")
@@ -176,7 +196,17 @@ def parse_policy(data: object) -> Policy:
     if len(allow or ()) + len(deny) > MAX_RULES:
         raise InvalidRequestError("a network policy with too many rules", hint=f"at most {MAX_RULES}")
     limits = {name: _limit(name, data[name]) for name in _LIMITS if data.get(name) is not None}
-    return Policy(allow, deny, **limits)
+    headers = parse_header_rules(data.get("headers") or ())
+    proxy = None if data.get("proxy") is None else parse_proxy(data["proxy"])
+    policy = Policy(allow, deny, **limits, headers=headers, proxy=proxy)
+    for rule in headers:
+        verdict = policy.could_reach(rule.host, TLS_PORT)
+        if verdict.answer is Answer.REFUSE:
+            hint = f"add {rule.host}:{TLS_PORT} to allow"
+            if verdict.rule is not None:
+                hint = f"take {verdict.rule!r} out of deny, or leave out the headers"
+            raise InvalidRequestError(f"headers for {rule.host}, where {verdict.reason}", hint=hint)
+    return policy
 
 
 def _rules(data: object, name: str) -> tuple[Rule, ...]:
@@ -193,16 +223,39 @@ def _limit(name: str, value: object) -> int:
 
 
 def policy_json(policy: Policy) -> str | dict[str, Any]:
-    """A policy as callers see it, in its shortest form."""
-    limits: dict[str, Any] = {}
+    """A policy as callers see it, in its shortest form: secrets are masked."""
+    return _json(policy, masked=True)
+
+
+def policy_record(policy: Policy) -> str | dict[str, Any]:
+    """A policy with its secrets, which `parse_policy` reads again: for the node's records and the gateway alone."""
+    return _json(policy, masked=False)
+
+
+def masked_json(record: object) -> Any:
+    """What `policy_record` gave, as callers see it. What cannot be read opens nothing, and is shown so."""
+    if not isinstance(record, Mapping) or not (record.get("headers") or record.get("proxy")):
+        return record
+    try:
+        return policy_json(parse_policy(record))
+    except InvalidRequestError:
+        return NONE
+
+
+def _json(policy: Policy, *, masked: bool) -> str | dict[str, Any]:
+    more: dict[str, Any] = {}
     if policy.max_connections != MAX_CONNECTIONS:
-        limits["max_connections"] = policy.max_connections
+        more["max_connections"] = policy.max_connections
     if policy.bandwidth_bytes_s is not None:
-        limits["bandwidth_bytes_s"] = policy.bandwidth_bytes_s
-    if not limits and not policy.deny:
+        more["bandwidth_bytes_s"] = policy.bandwidth_bytes_s
+    if policy.headers:
+        more["headers"] = [rule.json(masked=masked) for rule in policy.headers]
+    if policy.proxy is not None:
+        more["proxy"] = policy.proxy.text(masked=masked)
+    if not more and not policy.deny:
         if policy.allow is None:
             return INTERNET
         if not policy.allow:
             return NONE
     allow = None if policy.allow is None else [rule.text for rule in policy.allow]
-    return {"allow": allow, "deny": [rule.text for rule in policy.deny], **limits}
+    return {"allow": allow, "deny": [rule.text for rule in policy.deny], **more}

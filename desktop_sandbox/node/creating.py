@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from desktop_sandbox.errors import InvalidRequestError, NotFoundError
-from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_json
+from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_record
 from desktop_sandbox.node.birth import bring_up
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
 from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec, SandboxState
@@ -40,11 +40,12 @@ class Creating(Parking, Networking):
             if spec.snapshot is None:
                 return await self._create(spec, None, key)
             begun_from = await stack.enter_async_context(self._using(spec.snapshot))
-            if (
-                spec.network is None
-            ):  # what is born of a sandbox may not reach more than that one, unless somebody says so
+            if spec.network_of is not None:
+                spec = replace(spec, network=(await self.store.get(spec.network_of)).network)
+            elif spec.network is None:
+                # what is born of a sandbox may not reach more than that one, unless somebody says so
                 with contextlib.suppress(NotFoundError):
-                    spec = replace(spec, network=(await self.store.get(begun_from.sandbox)).info().network)
+                    spec = replace(spec, network=(await self.store.get(begun_from.sandbox)).network)
             return await self._create(replace(spec, template=begun_from.template), begun_from.resolution, key)
 
     async def _create(
@@ -195,7 +196,7 @@ def new_record(
             "on_timeout": spec.on_timeout,
             "auto_resume": spec.auto_resume,
             "freeze_after_s": spec.freeze_after_s,
-            "network": policy_json(parse_policy(spec.network)),
+            "network": policy_record(parse_policy(spec.network)),
         },
         snapshot=spec.snapshot,
     )

@@ -58,7 +58,7 @@ class Forking(Creating, Saving):
             on_timeout=parent.info().on_timeout,
             auto_resume=parent.info().auto_resume,
             freeze_after_s=parent.info().freeze_after_s,
-            network=parent.info().network,
+            network=parent.network,
         )
         fault_point("fork.saved")
         async with self._using(info.id):

@@ -39,7 +39,7 @@ class SandboxSpec:
     `auto_resume`: a paused sandbox resumes by itself when somebody acts on it or looks at it.
     `freeze_after_s`: idle and unwatched for so long, its vCPUs stand still until the next call; 0: never, None: as the
     node does by itself. `network`: what it may reach (docs/network.md); None: as the sandbox of `snapshot`, else the
-    internet.
+    internet. `network_of`, with a snapshot: as this sandbox, secrets included.
     """
 
     template: str = "desktop"
@@ -50,7 +50,8 @@ class SandboxSpec:
     on_timeout: str = "kill"
     auto_resume: bool = False
     freeze_after_s: float | None = None
-    network: object = None
+    network: object = field(default=None, repr=False)
+    network_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from desktop_sandbox.errors import ConflictError, DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.microvm.machine import read_record
 from desktop_sandbox.network import log_file
-from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_json
+from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_json, policy_record
 from desktop_sandbox.network.records import Counters
 from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.interface import NetworkInfo, NetworkTotals, SandboxInfo, SandboxState
@@ -45,7 +45,7 @@ class Networking(NodeCore):
             if record.state not in (SandboxState.RUNNING, SandboxState.PAUSED):
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs or is paused has a network")
             shown = policy_json(policy)
-            record = await self.store.change_spec(sandbox_id, "network", shown)
+            record = await self.store.change_spec(sandbox_id, "network", policy_record(policy))
             await self.networks.change(sandbox_id, policy)
         await self.store.note(sandbox_id, "network", {"policy": shown}, now=time.time())
         live = self._live.get(sandbox_id)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox.errors import ConflictError, InvalidRequestError, NotFoundError
+from desktop_sandbox.network.policy import masked_json
 from desktop_sandbox.node.database import Database
 from desktop_sandbox.node.interface import SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent, next_state
@@ -71,13 +72,18 @@ class SandboxRecord:
     pid_started: int | None = None
     directory: str | None = None
     create_key: str | None = None
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
     snapshot: str | None = None
 
     @property
     def put_away(self) -> bool:
         """Whether it is paused because the node was short of memory, and comes back with the next call."""
         return self.state is SandboxState.PAUSED and bool(self.spec.get("put_away"))
+
+    @property
+    def network(self) -> Any:
+        """What it may reach, with the secrets in it: never for callers."""
+        return self.spec.get("network", "internet")
 
     def info(self, *, frozen: bool = False) -> SandboxInfo:
         """What callers may see of it."""
@@ -95,7 +101,7 @@ class SandboxRecord:
             auto_resume=bool(self.spec.get("auto_resume", False)),
             freeze_after_s=self.spec.get("freeze_after_s"),
             frozen=frozen,
-            network=self.spec.get("network", "internet"),
+            network=masked_json(self.network),
         )
 
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from desktop_sandbox.sdk.models import parse_time
+
+
+@dataclass(frozen=True)
+class HeaderRule:
+    """Headers that are set in each request to `host`, such as `{"Authorization": "Bearer …"}`, whatever it had there.
+
+    The desktop speaks plain HTTP to port 80 of the host (`http://api.example.org/`), the gateway carries it to port 443
+    over TLS; the policy has to allow the host there. The desktop never sees the values, and the server never shows them
+    again: what it gives back has `***` for each.
+    """
+
+    host: str
+    set: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -20,12 +33,17 @@ class Policy:
     metadata addresses only where a rule names just that address.
 
     `max_connections` at once (None: 512); `bandwidth_bytes_s` for both directions together (None: no limit).
+
+    `headers` keep secrets outside: see HeaderRule. All connections go through `proxy`, if there is one:
+    `http://user:password@host:port` or `socks5://…`; what the server gives back has `***` for user and password.
     """
 
     allow: Sequence[str] | None = None
     deny: Sequence[str] = ()
     max_connections: int | None = None
     bandwidth_bytes_s: int | None = None
+    headers: Sequence[HeaderRule] = ()
+    proxy: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,9 @@ def policy_body(policy: Policy | str) -> Any:
     if isinstance(policy, str):
         return policy
     body: dict[str, Any] = {"allow": None if policy.allow is None else [*policy.allow], "deny": [*policy.deny]}
-    for name in ("max_connections", "bandwidth_bytes_s"):
+    if policy.headers:
+        body["headers"] = [{"host": rule.host, "set": dict(rule.set)} for rule in policy.headers]
+    for name in ("max_connections", "bandwidth_bytes_s", "proxy"):
         if getattr(policy, name) is not None:
             body[name] = getattr(policy, name)
     return body
@@ -80,6 +100,8 @@ def parse_policy(data: Any) -> Policy | str:
         deny=tuple(data.get("deny") or ()),
         max_connections=data.get("max_connections"),
         bandwidth_bytes_s=data.get("bandwidth_bytes_s"),
+        headers=tuple(HeaderRule(rule["host"], rule["set"]) for rule in data.get("headers") or ()),
+        proxy=data.get("proxy"),
     )
 
 

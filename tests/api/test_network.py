@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
+import typer
 
-from desktop_sandbox import InvalidRequestError, Policy, Sandbox
+from desktop_sandbox import HeaderRule, InvalidRequestError, Policy, Sandbox
+from desktop_sandbox.api import models
 from desktop_sandbox.cli.network import policy_from
+from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.sdk.network import policy_body
 from tests.live_server import Live
 
@@ -32,6 +37,56 @@ def test_a_wrong_policy_is_refused(http: httpx.Client, network: object) -> None:
     assert answer.status_code == 422
     made = http.post("/v1/sandboxes", json={}).json()
     assert http.put(f"/v1/sandboxes/{made['id']}/network", json={"policy": network}).status_code == 422
+
+
+SECRETS = {
+    "headers": [{"host": "api.example.org", "set": {"Authorization": "Bearer 5ec2e7"}}],
+    "proxy": "http://me:5ec2e7@10.1.2.3:3128",
+}
+
+
+def test_secrets_are_never_shown(http: httpx.Client) -> None:
+    answer = http.post("/v1/sandboxes", json={"network": SECRETS})
+    made = answer.json()
+    assert made["network"] == {
+        "allow": None,
+        "deny": [],
+        "headers": [{"host": "api.example.org", "set": {"Authorization": "***"}}],
+        "proxy": "http://***@10.1.2.3:3128",
+    }
+    path = f"/v1/sandboxes/{made['id']}"
+    answers = [answer, http.put(f"{path}/network", json={"policy": SECRETS})]
+    answers += [http.get(f"{path}{of}") for of in ("", "/network", "/network/log", "/why", "/events")]
+    answers.append(http.get("/v1/sandboxes"))
+    assert not any("5ec2e7" in found.text for found in answers)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"deny": ["api.example.org"], **SECRETS},
+        {"headers": [{"host": "api.example.org", "set": {"Host": "5ec2e7"}}]},
+        {"headers": [{"host": "api.example.org", "set": {"X-Key": "5ec2e7\r\nX: y"}}]},
+        {"headers": [{"host": "api.example.org", "set": {"X-Key": ["5ec2e7"]}}]},
+        {"headers": [{"host": "api.example.org", "set": {"X-Key": "***"}}]},
+        {"headers": [{"host": "api.example.org", "sets": {"X-Key": "5ec2e7"}}]},
+        {"proxy": "ftp://me:5ec2e7@10.1.2.3:21"},
+        {"proxy": {"url": "http://me:5ec2e7@10.1.2.3:3128"}},
+        "http://me:5ec2e7@10.1.2.3:3128",
+    ],
+)
+def test_a_wrong_policy_is_refused_without_its_secrets(http: httpx.Client, wrong: object) -> None:
+    answer = http.post("/v1/sandboxes", json={"network": wrong})
+    assert answer.status_code == 422
+    assert answer.json()["hint"]
+    assert "5ec2e7" not in answer.text
+
+
+def test_models_do_not_tell_their_secrets() -> None:
+    rules = models.NetworkRules.model_validate(SECRETS)
+    assert "5ec2e7" not in f"{rules!r} {rules}"
+    policy = Policy(headers=[HeaderRule("api.example.org", {"X": "5ec2e7"})], proxy="http://me:5ec2e7@10.1.2.3:3128")
+    assert "5ec2e7" not in f"{policy!r} {policy} {SandboxSpec(network=SECRETS)!r}"
 
 
 def test_the_log_is_listed(http: httpx.Client) -> None:
@@ -61,6 +116,11 @@ def test_the_sdk_has_it_all(live: Live, monkeypatch: pytest.MonkeyPatch) -> None
     with Sandbox.create(network=policy, **where) as desktop:
         state = desktop.network.get()
         assert state.policy == Policy(allow=("*.example.org",), deny=("x.example.org",), max_connections=9)
+        shown = Policy(headers=(HeaderRule("api.example.org", {"X-Key": "***"}),), proxy="socks5://***@10.1.2.3:1080")
+        given = Policy(headers=[HeaderRule("API.example.org", {"X-Key": "k"})], proxy="socks5://me:p@10.1.2.3:1080")
+        assert desktop.network.set(given).policy == shown
+        with pytest.raises(InvalidRequestError, match="the mask that is shown"):
+            desktop.network.set(shown)
         assert desktop.network.set("internet").policy == "internet"
         assert desktop.get_info().network == "internet"
         first, second = desktop.network.log()
@@ -85,3 +145,24 @@ def test_options_of_the_command_line(
 ) -> None:
     found = policy_from(mode, allow, deny)
     assert (found and policy_body(found)) == (policy and policy_body(policy))
+
+
+def test_headers_and_proxy_of_the_command_line(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("5ec2e7\n")
+    headers = ["a.example X-Key: k: 1", f"a.example Authorization:@{token}", "b.example X: y"]
+    policy = policy_from(None, [], [], headers, "socks5://10.1.2.3:1080")
+    assert policy == Policy(
+        deny=[],
+        headers=[
+            HeaderRule("a.example", {"X-Key": "k: 1", "Authorization": "5ec2e7"}),
+            HeaderRule("b.example", {"X": "y"}),
+        ],
+        proxy="socks5://10.1.2.3:1080",
+    )
+    for wrong in ("a.example", "a.example X", "X: y", "a b c: d", "a.example X:", f"a.example X: @{tmp_path}/none"):
+        with pytest.raises(typer.BadParameter) as caught:
+            policy_from(None, [], [], [wrong])
+        assert "--header" in str(caught.value)
+    with pytest.raises(typer.BadParameter):
+        policy_from("none", [], [], [], "http://10.1.2.3:1")

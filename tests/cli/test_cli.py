@@ -282,3 +282,7 @@ def test_what_a_desktop_may_reach(live: Live, run: Run) -> None:
     assert run("network", "a", "b").code != 0
     assert run("network", box, "--network", "all").code != 0
     assert run("create", "--network", "none", "--allow", "a.example").code != 0
+    shown = run("network", box, "--header", "api.example.org X-Key: 5ec2e7", "--proxy", "http://u:5ec2e7@10.1.2.3:3128")
+    assert all(text in shown.out for text in ("api.example.org: X-Key", "http://***@10.1.2.3:3128"))
+    assert "5ec2e7" not in shown.out + run("network", box, "--json").out + run("info", box).out
+    assert run("create", "--header", "bad").code != 0

@@ -21,6 +21,8 @@ from desktop_sandbox.network.namespace import Namespace
 from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.network.policy import NOTHING, parse_policy
 from desktop_sandbox.network.records import Counters, LogEntry, Outcome
+from tests.network.authorities import Authority
+from tests.network.proxies import FakeProxy
 from tests.network.worlds import PATIENCE_S, FakeDns, Guest, exchange, needs_namespaces, read_all, says
 
 pytestmark = [needs_namespaces, pytest.mark.timeout(120)]
@@ -132,6 +134,37 @@ async def test_names_go_to_the_servers_that_were_given(tmp_path: Path) -> None:
         guest.close()
         os.close(tap)
     transport.close()
+
+
+async def test_secrets_reach_the_gateway_process_and_nothing_that_is_written(tmp_path: Path) -> None:
+    """Through a proxy on this host, and by the host's own authorities, which do not know the one of the test."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(FakeDns, local_addr=("127.0.0.1", 0))
+    dns_port = transport.get_extra_info("sockname")[1]
+    proxy = FakeProxy(b"me", b"5ec2e7")
+    tls = Authority().server(tmp_path, "good.example.org")
+    asked = b"GET / HTTP/1.1\r\nHost: good.example.org\r\n\r\n"
+    async with (
+        await asyncio.start_server(says(b"hello"), "127.0.0.1", 0, ssl=tls) as far,
+        await asyncio.start_server(proxy.http, "127.0.0.1", 0) as near,
+        networks(tmp_path, (f"127.0.0.1:{dns_port}",)) as made,
+    ):
+        proxy.leads_to = far.sockets[0].getsockname()
+        policy = {
+            "headers": [{"host": "good.example.org", "set": {"X-Key": "5ec2e7"}}],
+            "proxy": f"http://me:5ec2e7@127.0.0.1:{near.sockets[0].getsockname()[1]}",
+        }
+        guest, tap = await machine(made, "sb-1", tmp_path / "sb-1", policy)
+        with pytest.raises(ConnectionError):
+            await exchange(guest, "93.184.216.34", 80, asked)
+        path = tmp_path / "sb-1" / log_file.NAME
+        await until(lambda: any(entry.outcome is Outcome.FAILED for entry in log_file.read(path, 10)))
+        assert "TLS with good.example.org: " in path.read_text()
+        assert proxy.asked == [("93.184.216.34", 443)]
+        guest.close()
+        os.close(tap)
+    transport.close()
+    assert "5ec2e7" not in path.read_text() + (tmp_path / "gateway.log").read_text()
 
 
 async def test_a_machine_is_found_again_by_the_next_server_through_its_tap(tmp_path: Path) -> None:

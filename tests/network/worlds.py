@@ -13,6 +13,7 @@ import functools
 import os
 import selectors
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -23,6 +24,7 @@ import pytest
 
 from desktop_sandbox.network import dns, namespace
 from desktop_sandbox.network.addresses import Address
+from desktop_sandbox.network.far_end import system_trust
 from desktop_sandbox.network.outlet import Outlet
 from desktop_sandbox.network.policy import parse_policy
 from desktop_sandbox.network.records import LogEntry, Outcome, newest
@@ -257,7 +259,9 @@ class FakeDns(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def world(network: object, *, own: frozenset[Address] = frozenset()) -> AsyncIterator[World]:
+async def world(
+    network: object, *, own: frozenset[Address] = frozenset(), trust: Callable[[], ssl.SSLContext] = system_trust
+) -> AsyncIterator[World]:
     """A guest under a policy, in the little internet (see `internet`), with its name server."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(FakeDns, local_addr=(NAMESERVER, 53))
@@ -269,6 +273,7 @@ async def world(network: object, *, own: frozenset[Address] = frozenset()) -> As
             outlet = Outlet(
                 "sb-test", parse_policy(network), socket.socket(fileno=made.listener), socket.socket(fileno=made.names),
                 tasks=tasks, resolver=Resolver([(NAMESERVER, 53)]), own=lambda: own, told=entries.append,
+                trust=trust,
             )  # fmt: skip
             try:
                 yield World(guest, outlet, entries)
@@ -283,10 +288,13 @@ async def world(network: object, *, own: frozenset[Address] = frozenset()) -> As
 
 @contextlib.asynccontextmanager
 async def served(
-    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], address: str, port: int
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    address: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[None]:
-    """A TCP server of the little internet."""
-    server = await asyncio.start_server(handler, address, port)
+    """A TCP server of the little internet, behind TLS where that is given."""
+    server = await asyncio.start_server(handler, address, port, ssl=tls)
     try:
         yield
     finally:
