@@ -32,7 +32,7 @@ TOKEN_CALLS: tuple[tuple[frozenset[str], re.Pattern[str], Rights], ...] = (
     (frozenset({"POST"}), re.compile(rf"{_SANDBOX}/terminals"), "control"),
     (frozenset({"GET"}), re.compile(rf"{_SANDBOX}/terminals/[^/]+/connect"), "control"),
 )
-TOKEN_USER = "user"
+USER_OF_TOKENS = "user"
 """Whose terminals a token opens: those of the desktop's user, as whom its holder drives anyway; never root's."""
 _OPEN = frozenset({"/healthz", "/openapi.json", "/wall", "/favicon.ico"})
 _OPEN_BELOW = ("/view/", "/viewer/", "/v1/links/")
@@ -92,9 +92,10 @@ def grant_of(connection: HTTPConnection) -> Grant:
 
 def check_token_user(grant: Grant, user: str) -> None:
     """NotAllowedError where a token asks for a terminal of somebody else in the desktop."""
-    if grant.token is not None and user != TOKEN_USER:
+    if grant.token is not None and user != USER_OF_TOKENS:
         raise errors.NotAllowedError(
-            f"a viewer's token opens no terminal of {user[:40]!r}", hint=f"those of {TOKEN_USER!r}; else the API key"
+            f"a viewer's token opens no terminal of {user[:40]!r}",
+            hint=f"those of {USER_OF_TOKENS!r}; else the API key",
         )
 
 

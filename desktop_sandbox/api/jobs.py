@@ -118,7 +118,7 @@ async def kill_job(request: Request, sandbox_id: str, job_id: JobId) -> Response
 async def _start(request: Request, sandbox_id: str, kind: str, spec: JobSpec) -> Response:
     the = services(request)
     key, token = request_key(request), grant_of(request).token
-    # the same key names the same job, so that a repeat after a broken connection starts none; a token's keys are its own
+    # the same key names the same job, so that a repeat starts none; a token's keys are its own
     named = f"{kind} {key}" if token is None else f"{kind} {token.id} {key}"
     digest = secrets.token_hex(6) if key is None else hashlib.sha256(named.encode()).hexdigest()[:12]
 

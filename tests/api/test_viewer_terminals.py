@@ -1,4 +1,4 @@
-"""Terminals for who has a viewer's link: with control, of that desktop, as its user, while the link is good; else none."""
+"""Terminals for who has a viewer's link: with control, of that desktop, as its user, while the link is good."""
 
 from __future__ import annotations
 
