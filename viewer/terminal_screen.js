@@ -27,7 +27,7 @@ const GAP = '\r\n\x1b[0;2m[Output is missing here: the desktop keeps the last 25
 /** @param {HTMLElement} box @param {Host} host @returns {Promise<TerminalScreen>} rejects where xterm.js is not installed */
 export async function loadTerminalScreen(box, host) {
   const at = (/** @type {string} */ name) => new URL(`xterm/${name}`, import.meta.url).href;
-  const [core, fit, unicode] = /** @type {[typeof import('@xterm/xterm'), typeof import('@xterm/addon-fit'), typeof import('@xterm/addon-unicode11')]} */ (
+  const [core, fit, unicode] = /** @type {[typeof import('@xterm/xterm'), typeof import('@xterm/addon-fit'), typeof import('@xterm/addon-unicode11'), void]} */ (
     await Promise.all([import(at('xterm.mjs')), import(at('addon-fit.mjs')), import(at('addon-unicode11.mjs')), loadStyle(at('xterm.css'))])
   );
   const terminal = new core.Terminal({
