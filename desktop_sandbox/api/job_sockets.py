@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 
 from desktop_sandbox import errors
+from desktop_sandbox.api.access import check_token_user, grant_of
 from desktop_sandbox.api.jobs import find_job, job_json
 from desktop_sandbox.api.services import Services
-from desktop_sandbox.api.sockets import Inward, opened, relay, tell
+from desktop_sandbox.api.sockets import Inward, opened, relay, tell, until_refused
 from desktop_sandbox.node.reach_interface import JobLink, PortLink
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}")
@@ -36,6 +37,7 @@ async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, termin
         # who comes back by itself does not bring back a sandbox that was paused: it would undo that
         resume = websocket.query_params.get("again", "0") == "0"
         found = await find_job(the, sandbox_id, job_id, terminal=terminal, resume=resume)
+        check_token_user(grant_of(websocket), found.user)
         after, writes = _offset(websocket), websocket.query_params.get("input", "1") != "0"
         inward = Inward()
 
@@ -52,7 +54,8 @@ async def _connect(websocket: WebSocket, sandbox_id: str, job_id: str, *, termin
         stdin: AsyncIterator[bytes] | None = inward.pieces() if writes else None
         async with the.node.attach_job(sandbox_id, job_id, after=after, stdin=stdin, resume=resume) as link:
             await tell(websocket, {"t": "attached", "offset": link.offset, "job": job_json(found)})
-            await relay(websocket, inward.receive(websocket, on_text), sending(link))
+            refused = until_refused(the, grant_of(websocket))
+            await relay(websocket, inward.receive(websocket, on_text), sending(link), refused)
 
 
 def _offset(websocket: WebSocket) -> int | None:

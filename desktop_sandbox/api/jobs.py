@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from desktop_sandbox import errors
 from desktop_sandbox.api import reach_models as models
+from desktop_sandbox.api.access import check_token_user, grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.services import Services, answer_json, json_response, moment, services
@@ -26,6 +27,7 @@ JobId = Annotated[str, Path(pattern=r"^[a-z]+-[0-9a-f]{12}$", examples=["term-01
 )
 async def create_terminal(request: Request, sandbox_id: str, body: models.CreateTerminal) -> Response:
     """Start a terminal with the user's shell in it, or another command; connect to it by WebSocket."""
+    check_token_user(grant_of(request), body.user)
     spec = JobSpec(
         command=body.command,
         user=body.user,
@@ -115,9 +117,10 @@ async def kill_job(request: Request, sandbox_id: str, job_id: JobId) -> Response
 
 async def _start(request: Request, sandbox_id: str, kind: str, spec: JobSpec) -> Response:
     the = services(request)
-    key = request_key(request)
-    # the same key names the same job, so that a repeat after a broken connection starts none
-    digest = secrets.token_hex(6) if key is None else hashlib.sha256(f"{kind} {key}".encode()).hexdigest()[:12]
+    key, token = request_key(request), grant_of(request).token
+    # the same key names the same job, so that a repeat starts none; a token's keys are its own
+    named = f"{kind} {key}" if token is None else f"{kind} {token.id} {key}"
+    digest = secrets.token_hex(6) if key is None else hashlib.sha256(named.encode()).hexdigest()[:12]
 
     async def work() -> Answer:
         return answer_json(job_json(await the.node.start_job(sandbox_id, f"{kind}-{digest}", spec)), 201)

@@ -21,11 +21,13 @@ from desktop_sandbox.api.access import credential, origin_is_ours
 from desktop_sandbox.api.problems import unexpected
 from desktop_sandbox.api.services import Services
 from desktop_sandbox.problem import to_problem
+from desktop_sandbox.stream.parties import Grant
 
 log = logging.getLogger("desktop_sandbox.api")
 
 AUTH_S = 5.0
 CLOSE_S = 2.0
+LOOK_S = 0.5
 STALL_S = 60.0
 _QUEUED = 8
 _GONE = (WebSocketDisconnect, RuntimeError)
@@ -36,7 +38,8 @@ OnText = Callable[[dict[str, Any]], Awaitable[None]]
 async def opened(websocket: WebSocket) -> AsyncIterator[Services]:
     """Accept a socket whose caller may use it. What is raised in the block is told as `{"t": "problem", …}`.
 
-    The key comes in a header, or, as browsers can set none, in a first message `{"t": "auth", "token"}`. A socket that
+    The key comes in a header, or, as browsers can set none, in a first message `{"t": "auth", "token"}`; what it allows
+    is the connection's grant (`grant_of`). A socket that
     ends in a problem is closed with 4000 + the HTTP status.
     """
     the: Services = websocket.app.state.services
@@ -47,7 +50,8 @@ async def opened(websocket: WebSocket) -> AsyncIterator[Services]:
             raise errors.NotAllowedError(
                 f"a page of {origin[:200]} may not connect here", hint="ask from the server's own"
             )
-        the.access.check(credential(websocket.headers) or await _token(websocket), "GET", websocket.url.path)
+        given = credential(websocket.headers) or await _token(websocket)
+        websocket.state.grant = the.access.check(given, "GET", websocket.url.path)
         yield the
     except _GONE as error:
         log.debug("the client of a socket is gone: %s", error)
@@ -113,9 +117,17 @@ class Inward:
             ) from None
 
 
-async def relay(websocket: WebSocket, receiving: Awaitable[None], sending: Awaitable[None]) -> None:
-    """Both ways until what is attached has ended, or the client left. Raises what went wrong on either."""
-    ways = [asyncio.ensure_future(receiving), asyncio.ensure_future(sending)]
+async def until_refused(the: Services, grant: Grant) -> None:
+    """As long as a caller's token holds (the key always does). AuthenticationError once it is revoked or expired."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if grant.token is not None and not the.tokens.is_good(grant.token):
+            raise errors.AuthenticationError("the link was revoked or has expired", hint="ask for a new one")
+
+
+async def relay(websocket: WebSocket, *all_ways: Awaitable[None]) -> None:
+    """Both ways until what is attached has ended, the client left, or it may no more. Raises what went wrong on one."""
+    ways = [asyncio.ensure_future(way) for way in all_ways]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
