@@ -69,9 +69,9 @@ def close(desktop: Sandbox, program: str) -> None:
     until(lambda: not desktop.get_application_windows(program), f"the end of {program}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(server: RealServer) -> Iterator[Sandbox]:
-    """A running desktop that the tests share."""
+    """A running desktop that the tests of this folder share; it would not be frozen later, and take half a core."""
     with Sandbox.create("desktop", timeout=3600) as sandbox:
         yield sandbox
 
@@ -125,7 +125,7 @@ class Page:
         self.wait(lambda state: any(event["kind"] == "mouseup" for event in state["events"]), "the click")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def opened(shared: Sandbox) -> Page:
     """The recorder's page, opened once the way a user would: with the default app of its address."""
     shared.files.write("/tmp/recorder.py", (Path(__file__).parent / "recorder.py").read_text())
