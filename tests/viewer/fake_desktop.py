@@ -466,6 +466,10 @@ class FakeServer:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
+            # what it waited for too long it leaves open, which only the end of its process would close
+            for connection in list(self._server.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
         await self._close_viewers()
         self.desktop.holder = "none"
 
