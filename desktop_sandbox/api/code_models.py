@@ -14,7 +14,7 @@ class CreateContext(Model):
     """A context to start: a Jupyter kernel with a state of its own."""
 
     language: Language = Field(
-        default="python", description="python, bash, or the name of a kernel that the template has."
+        default="python", description="python, bash, javascript, or the name of a kernel that the template has."
     )
     user: UserName = "user"
     cwd: PathText | None = None

@@ -21,7 +21,9 @@ from desktop_sandbox.node.reach_interface import JobInfo, JobLink, JobSpec
 
 PROGRAM = "/usr/local/lib/desktop-sandbox/code-context"
 KIND = "code"
-KERNELS = {"python": "python3", "python3": "python3", "bash": "bash", "sh": "bash"}
+KERNELS = {"python": "python3", "python3": "python3", "bash": "bash", "sh": "bash"} | dict.fromkeys(
+    ("javascript", "js", "typescript", "ts"), "deno"
+)
 START_S = 240.0
 ACCEPT_S = 300.0
 _TRIES = 20
@@ -64,7 +66,7 @@ class Contexts:
         await self._node.end_job(sandbox_id, info.id)
         raise errors.GuestError(
             f"no context for {language_of(info)}: {said.strip() or 'it ended at once'}",
-            hint="the desktop template has Python and bash; others come with a recipe that has their Jupyter kernels",
+            hint="the desktop template has Python, bash and JavaScript; a recipe may have more Jupyter kernels",
         )
 
     async def default(self, sandbox_id: str, language: str) -> JobInfo:

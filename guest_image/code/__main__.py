@@ -1,7 +1,8 @@
 """`code-context KERNEL`: see `lines` for what it hears and says.
 
 The kernel is reached over sockets in a folder of its own: no port of the desktop, and all of it is in the machine's
-memory, so a checkpoint has the kernel with its state. It ends with this process.
+memory, so a checkpoint has the kernel with its state. It ends with this process. A kernel that can only speak TCP says
+so in its specification (`"metadata": {"desktop-sandbox": {"transport": "tcp"}}`): what is said is signed with a key.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Context:
                 await self._manager.interrupt_kernel()
             if message is None:
                 if not await self._manager.is_alive():
-                    return "died", None
+                    return "timeout-restarted" if timed_out else "died", None
                 continue
             if message["parent_header"].get("msg_id") != number:
                 continue
@@ -169,13 +170,18 @@ async def serve(name: str) -> int:
         speak(t="failed", message="this desktop has no Jupyter")
         return 3
     with tempfile.TemporaryDirectory(prefix="code-") as folder:
-        manager = AsyncKernelManager(kernel_name=name, transport="ipc", ip=f"{folder}/kernel")
-        context = Context(manager, speak)
+        manager = AsyncKernelManager(kernel_name=name)
         try:
-            await context.start(name)
+            specification = manager.kernel_spec
         except NoSuchKernel:
             speak(t="failed", message=f"there is no kernel {name!r} in this desktop")
             return 3
+        metadata = {} if specification is None else specification.metadata
+        if metadata.get("desktop-sandbox", {}).get("transport") != "tcp":
+            manager.transport, manager.ip = "ipc", f"{folder}/kernel"
+        context = Context(manager, speak)
+        try:
+            await context.start(name)
         except RuntimeError as error:
             speak(t="failed", message=f"the kernel {name!r} did not start: {error}")
             await context.close()

@@ -37,6 +37,11 @@ def test_bash_keeps_its_state(desk: Sandbox) -> None:
     assert desk.run_code("pwd; echo $word", language="bash").stdout == "/etc\nkept\n"
 
 
+def test_javascript_keeps_its_state(desk: Sandbox) -> None:
+    desk.run_code("const word: string = 'kept'", language="javascript", timeout=SLOW_S)
+    assert desk.run_code("console.log(word); word.length", language="typescript", timeout=SLOW_S).stdout == "kept\n"
+
+
 def test_interrupt_timeout_and_death(desk: Sandbox) -> None:
     context = desk.code.create_context(cwd="/tmp", env={"WORD": "given"})
     assert desk.run_code("import os; (os.environ['WORD'], os.getcwd())", context=context).text == "('given', '/tmp')"
