@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from desktop_sandbox.sdk._async.sandbox import AsyncSandbox
     from desktop_sandbox.sdk._sync.host import Host
     from desktop_sandbox.sdk._sync.sandbox import Sandbox
-    from desktop_sandbox.sdk.network import HeaderRule, Policy
 
 __all__ = [
     "ActionFailedError",
@@ -52,14 +51,12 @@ __all__ = [
     "DeadlineError",
     "DesktopSandboxError",
     "GuestError",
-    "HeaderRule",
     "Host",
     "InvalidActionError",
     "InvalidRequestError",
     "MachineError",
     "NotAllowedError",
     "NotFoundError",
-    "Policy",
     "Sandbox",
     "ServerError",
     "SnapshotMismatchError",
@@ -72,8 +69,6 @@ _HOMES = {
     "AsyncHost": "desktop_sandbox.sdk._async.host",
     "AsyncSandbox": "desktop_sandbox.sdk._async.sandbox",
     "Host": "desktop_sandbox.sdk._sync.host",
-    "HeaderRule": "desktop_sandbox.sdk.network",
-    "Policy": "desktop_sandbox.sdk.network",
     "Sandbox": "desktop_sandbox.sdk._sync.sandbox",
 }
 

@@ -31,7 +31,6 @@ class Live:
     app: Any
     config: ServerConfig
     loop: asyncio.AbstractEventLoop
-    server: Server
 
     @property
     def headers(self) -> dict[str, str]:
@@ -68,7 +67,7 @@ def serving(home: Path, node: FakeNode | None = None, launch: Launch | None = No
     assert ready.wait(20)
     assert server.started
     try:
-        yield Live(url, KEY, node, app, config, found["loop"], server)
+        yield Live(url, KEY, node, app, config, found["loop"])
     finally:
         server.stop()
         thread.join(20)

@@ -11,7 +11,6 @@ import { listenPointing } from './pointing.js';
 import { Screen } from './screen.js';
 import { Session } from './session.js';
 import { StatsPanel } from './stats_panel.js';
-import { TerminalPanel } from './terminal_panel.js';
 import { statusOf } from './status.js';
 import { Timeline } from './timeline.js';
 import { takeCredential } from './token.js';
@@ -40,7 +39,7 @@ const session = new Session(api, sandbox, {
     setText(byId('name', HTMLElement), info.name || sandbox);
     setText(byId('template', HTMLElement), info.template === info.name ? '' : info.template);
     document.title = info.name || sandbox;
-    setRights(info.rights);
+    control.setRights(info.rights);
     control.setTakes(info.takes_control ?? false);
     if (!session.isUp) screen.setSize(info);
   },
@@ -49,7 +48,6 @@ const session = new Session(api, sandbox, {
     input.release();
     screen.keepPicture();
     control.lost();
-    if (!session.isUp) terminal.doubt();
   },
   message: receive,
   frame: (facts) => stats.frame(facts),
@@ -60,22 +58,20 @@ const keyboard = new Keyboard(platform());
 const input = new Input(keyboard, {
   send,
   point: (x, y) => session.point(x, y),
-  leave: focusBar,
+  leave: () => byId('menu-button', HTMLElement).focus(),
   listens: () => document.activeElement === field,
 });
 const control = new Control(byId('lease', HTMLElement), notes, { send, changed: controlChanged });
-const uploads = new Uploads(byId('uploads', HTMLElement), api, sandbox);
 const stats = new StatsPanel(byId('stats', HTMLElement), session, notes);
 const timeline = new Timeline(api, sandbox, notes);
-const terminal = new TerminalPanel(byId('terminal', HTMLElement), api, sandbox, notes, { leave: focusBar, ended: () => toolbar.closeTerminal() });
-const toolbar = setUpToolbar({ setLayout: (layout) => screen.setLayout(layout), tap: (keys) => input.tap(keys), upload: (files) => uploads.add(files), panels: { stats, timeline, terminal }, keyboard, notes, focusScreen });
+const uploads = new Uploads(byId('uploads', HTMLElement), api, sandbox);
 
 /** @param {FromStreamer} one */
 function receive(one) {
   switch (one.t) {
     case 'hello':
       desktop = { state: 'live', reason: null };
-      setRights(one.rights);
+      control.setRights(one.rights);
       screen.setSize(one);
       if (stats.isOpen) stats.ask();
       return showStatus();
@@ -114,17 +110,7 @@ function controlChanged() {
   setSendable(drives);
   document.body.classList.toggle('driving', drives);
   // the press on "take control" was meant for the desktop's keyboard as well
-  if (began && !terminal.hasFocus && matchMedia('(pointer: fine)').matches) focusScreen();
-}
-
-/** @param {'view' | 'control'} rights */
-function setRights(rights) {
-  control.setRights(rights);
-  if (rights === 'view' && terminal.isOpen) toolbar.closeTerminal();
-}
-
-function focusBar() {
-  byId('menu-button', HTMLElement).focus();
+  if (began && matchMedia('(pointer: fine)').matches) focusScreen();
 }
 
 function focusScreen() {
@@ -157,6 +143,7 @@ function start() {
   listenTyping(field, input, paste);
   listenPointing(screen, input, { pressed: () => control.pressed(), focus: focusScreen });
   listenDrops(document.body, () => control.mayControl, (files) => uploads.add(files));
+  setUpToolbar({ setLayout: (layout) => screen.setLayout(layout), tap: (keys) => input.tap(keys), upload: (files) => uploads.add(files), panels: { stats, timeline }, keyboard, notes, focusScreen });
   byId('cover-retry', HTMLButtonElement).addEventListener('click', () => session.retry());
   setInterval(showStatus, COUNT_EVERY_MS);
   showStatus();

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "crowd", "soak")
-LONG = ("crowd", "soak")
-"""Measured only where they are asked for: they take minutes and much of the host's memory."""
+GROUPS = ("create", "screenshot", "action", "steps", "memory", "snapshots", "pool")
 
 
 @dataclass(frozen=True)
@@ -26,17 +24,12 @@ class Counts:
     idle_s: float = 30.0
     settle_s: float = 25.0
     saves: int = 10
-    forks: Sequence[int] = (1, 4, 16, 64)
-    crowd: int = 150
-    soak_pauses: int = 100
-    soak_creates: int = 300
-    soak_forks: int = 100
+    forks: Sequence[int] = (1, 4, 16)
 
 
 QUICK = Counts(
-    creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,),
-    crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
-)  # fmt: skip
+    creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,)
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +59,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     parser.add_argument("--url", help="measure a server that runs already (default: start one, and end it)")
     found = parser.parse_args(list(argv))
-    wanted = found.only or [group for group in GROUPS if group not in LONG]
-    groups = [group for group in GROUPS if group in wanted]
+    groups = [group for group in GROUPS if found.only is None or group in found.only]
     if found.profile and not {"create", "action"} & set(groups):
         parser.error("--profile is about creates and actions: add --only create or --only action")
     return Options(found.template, QUICK if found.quick else Counts(), groups, found.url, found.json, found.profile)

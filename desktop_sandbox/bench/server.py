@@ -31,11 +31,10 @@ _STOP_S = 60.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is, and its key; `pid` of one that is the benchmark's own."""
+    """Where a server is, and its key."""
 
     url: str
     api_key: str | None
-    pid: int | None = None
 
 
 @contextlib.contextmanager
@@ -93,7 +92,7 @@ def _own_server(home: Path, settings: Mapping[str, str]) -> Iterator[Place]:
         )
     try:
         url = _wait_for(process, log)
-        yield Place(url, (home / "api-key").read_text().strip(), process.pid)
+        yield Place(url, (home / "api-key").read_text().strip())
     finally:
         _end(process, home, kept_before)
 

@@ -82,7 +82,6 @@ class Guest:
             set_clock=False,
             realtime=False,
             set_hostname=False,
-            network=False,
             user="root",
             display=DISPLAY,
             **settings,

@@ -4,7 +4,6 @@
 def load() -> None:
     """Fill the registry."""
     from guest_image.agent.ops import (  # noqa: F401
-        a11y,
         actions,
         apps,
         clipboard,
@@ -13,12 +12,8 @@ def load() -> None:
         entries,
         files,
         identity,
-        jobs,
         logs,
         power,
         session,
-        tcp,
-        watching,
-        window_control,
         windows,
     )
