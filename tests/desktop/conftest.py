@@ -56,6 +56,20 @@ def wait_active(desktop: Sandbox, name: str) -> Window:
     return until(look, f"the focus in a window called {name!r}")
 
 
+def wait_still(desktop: Sandbox, name: str) -> Window:
+    """Wait until such a window has the focus and stays where it is: a new one is still being placed and framed."""
+    last = wait_active(desktop, name)
+
+    def look() -> bool:
+        nonlocal last
+        time.sleep(1)
+        before, last = last, wait_active(desktop, name)
+        return (last.x, last.y, last.width, last.height) == (before.x, before.y, before.width, before.height)
+
+    until(look, f"the window called {name!r} to stay where it is")
+    return last
+
+
 def read(desktop: Sandbox, path: str) -> str:
     """A file in the desktop, "" while there is none."""
     with suppress(DesktopSandboxError):

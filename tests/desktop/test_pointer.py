@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from desktop_sandbox import Sandbox
-from tests.desktop.conftest import Page, until, wait_active, wait_window, window
+from tests.desktop.conftest import Page, until, wait_still, wait_window, window
 
 pytestmark = pytest.mark.desktop
 
@@ -98,7 +98,7 @@ def test_combinations_and_a_held_key(desktop: Sandbox, page: Page) -> None:
 
 def test_a_window_is_moved_by_its_title_bar_and_closed_by_alt_f4(desktop: Sandbox) -> None:
     desktop.launch("galculator")
-    before = wait_active(desktop, "galculator")
+    before = wait_still(desktop, "galculator")
     start = (before.x + before.width // 2, before.y - 10)
     desktop.drag(start, (start[0] - 150, start[1] + 90))
 
