@@ -62,7 +62,7 @@ async def opened(browser: Browser, server: FakeServer) -> AsyncIterator[Opened]:
         page.on("console", lambda line: errors.append(line.text) if "Content Security" in line.text else None)
         await page.goto(path if path.startswith("http") else server.url + path)
         if wait:
-            await state(page, wait, 60)  # a second page decodes beside the first
+            await state(page, wait)
         return page
 
     yield open_page
