@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +18,8 @@ from tests.machine.support import eventually
 
 pytestmark = pytest.mark.desktop
 PAGE_S = 120.0  # a page takes some ten seconds on an emulated processor that is not shared
+NUMBERS = itertools.count(1)
+T = TypeVar("T")
 ADDRESS_BAR = (188, 50, 400, 26)
 TALL = """<title>{name}</title><body style="height: 20000px"><script>
 onpageshow = () => document.title = "{name}";
@@ -27,9 +31,18 @@ onscroll = () => document.title = "{name} at " + Math.round(scrollY) + ".";
 @pytest.fixture(scope="module")
 def hands(server: object) -> Iterator[Hands]:
     with Sandbox.create("desktop", resolution=SCREEN, timeout=900) as sandbox:
-        for name in ("first", "second"):
-            sandbox.files.write(f"/home/user/{name}.html", TALL.format(name=name))
         yield Hands(sandbox)
+
+
+def page(hands: Hands) -> str:
+    """The name of a new page: the title of an old one, in whichever tab, never stands for it."""
+    name = f"page-{next(NUMBERS)}"
+    hands.sandbox.files.write(f"/home/user/{name}.html", TALL.format(name=name))
+    return name
+
+
+def address(name: str) -> str:
+    return f"file:///home/user/{name}.html"
 
 
 def titles(hands: Hands) -> str:
@@ -40,14 +53,19 @@ def do(hands: Hands, generation: gemini.Generation, name: str, **args: object) -
     hands.do(gemini.read(generation, name, args, GRID))
 
 
-def comes(hands: Hands, pattern: str) -> re.Match[str]:
-    """A window's title that has the pattern; asked for seldom, for the browser needs the processors itself."""
+def wait_for(hands: Hands, look: Callable[[], T], what: str) -> T:
+    """What `look` finds in the time a page has; asked for seldom, for the browser needs the processors itself."""
     try:
-        return eventually(lambda: re.search(pattern, titles(hands)), seconds=PAGE_S, every_s=0.3)
+        return eventually(look, seconds=PAGE_S, every_s=0.3)
     except AssertionError:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "test_in_a_browser.png").write_bytes(hands.sandbox.screenshot())
-        raise AssertionError(f"no window came with {pattern!r}: {titles(hands)}") from None
+        raise AssertionError(f"{what}; the windows are: {titles(hands)}") from None
+
+
+def comes(hands: Hands, pattern: str) -> None:
+    """A window has a title with the pattern."""
+    wait_for(hands, lambda: re.search(pattern, titles(hands)), f"no window came with {pattern!r}")
 
 
 def shown(hands: Hands, *region: int) -> bytes:
@@ -64,39 +82,41 @@ def ready(hands: Hands, name: str) -> None:
         hands.look()
         return f"{name} was clicked" in titles(hands)
 
-    eventually(clicked, every_s=0.5)
+    wait_for(hands, clicked, f"{name} takes no click")
 
 
 def test_a_scroll_in_pixels_goes_as_far_as_it_says(hands: Hands) -> None:
-    do(hands, "current", "navigate", url="file:///home/user/first.html")
-    comes(hands, "first - ")
-    assert hands.address == "file:///home/user/first.html"
-    ready(hands, "first")
+    first = page(hands)
+    do(hands, "current", "navigate", url=address(first))
+    comes(hands, f"{first} - ")
+    assert hands.address == address(first)
+    ready(hands, first)
     scroll = {"type": "scroll", "x": 640, "y": 500, "scroll_x": 0}
     hands.do(openai.read({**scroll, "scroll_y": 100}, WHOLE))
-    comes(hands, r"first at 120\.")
+    comes(hands, rf"{first} at 120\.")
     hands.do(openai.read({**scroll, "scroll_y": 1000}, WHOLE))
-    comes(hands, r"first at 1080\.")  # eight steps, where it comes to rest
+    comes(hands, rf"{first} at 1080\.")  # eight steps, where it comes to rest
     do(hands, "legacy", "scroll_document", direction="down")
-    comes(hands, r"first at (?!1080\.)\d+\.")
+    comes(hands, rf"{first} at (?!1080\.)\d+\.")
 
 
 def test_every_function_for_a_browser(hands: Hands) -> None:
-    do(hands, "legacy", "navigate", url="file:///home/user/first.html")
-    comes(hands, "first - ")
-    ready(hands, "first")
+    first, second = page(hands), page(hands)
+    do(hands, "legacy", "navigate", url=address(first))
+    comes(hands, f"{first} - ")
+    ready(hands, first)
     address_bar = shown(hands, *ADDRESS_BAR)
     do(hands, "current", "hotkey", keys=["control", "l"])
     # the browser asks the page first whether it wants the keys, and what is typed meanwhile is the page's
-    eventually(lambda: shown(hands, *ADDRESS_BAR) != address_bar, every_s=0.3)
-    do(hands, "current", "type", text="file:///home/user/second.html", press_enter=True)
-    comes(hands, "second - ")
-    ready(hands, "second")
+    wait_for(hands, lambda: shown(hands, *ADDRESS_BAR) != address_bar, "the address is not selected")
+    do(hands, "current", "type", text=address(second), press_enter=True)
+    comes(hands, f"{second} - ")
+    ready(hands, second)
     do(hands, "current", "go_back")
-    comes(hands, "first - ")
-    ready(hands, "first")
+    comes(hands, f"{first} - ")
+    ready(hands, first)
     do(hands, "legacy", "go_forward")
-    comes(hands, "second - ")
+    comes(hands, f"{second} - ")
     do(hands, "legacy", "open_web_browser")
     comes(hands, "about:blank")
     do(hands, "legacy", "search")  # there is no network: the browser says so under the page's name
