@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from desktop_sandbox.sdk._async.sandbox import AsyncSandbox
     from desktop_sandbox.sdk._sync.host import Host
     from desktop_sandbox.sdk._sync.sandbox import Sandbox
+    from desktop_sandbox.sdk.network import HeaderRule, Policy
 
 __all__ = [
     "ActionFailedError",
@@ -51,12 +52,14 @@ __all__ = [
     "DeadlineError",
     "DesktopSandboxError",
     "GuestError",
+    "HeaderRule",
     "Host",
     "InvalidActionError",
     "InvalidRequestError",
     "MachineError",
     "NotAllowedError",
     "NotFoundError",
+    "Policy",
     "Sandbox",
     "ServerError",
     "SnapshotMismatchError",
@@ -69,6 +72,8 @@ _HOMES = {
     "AsyncHost": "desktop_sandbox.sdk._async.host",
     "AsyncSandbox": "desktop_sandbox.sdk._async.sandbox",
     "Host": "desktop_sandbox.sdk._sync.host",
+    "HeaderRule": "desktop_sandbox.sdk.network",
+    "Policy": "desktop_sandbox.sdk.network",
     "Sandbox": "desktop_sandbox.sdk._sync.sandbox",
 }
 

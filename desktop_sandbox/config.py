@@ -11,6 +11,9 @@ nothing.
     DESKTOP_SANDBOX_FREEZE_AFTER    seconds without use after which an idle desktop stands still in memory; 0: never;
                                     default 10
     DESKTOP_SANDBOX_WARM_POOL       at most so many desktops stand ready for creates to come; default 0, none
+    DESKTOP_SANDBOX_DNS             DNS servers that sandboxes' names are asked of, ADDRESS:PORT, with commas between;
+                                    default: those of /etc/resolv.conf
+    DESKTOP_SANDBOX_PORT_DOMAIN     ports of the guests are at <port>-<sandbox>.<this domain>; default localhost
     DESKTOP_SANDBOX_MAX_BODY_BYTES  largest JSON body; default 4 MiB
     DESKTOP_SANDBOX_MAX_UPLOAD_BYTES  largest file in one upload; default 64 GiB
 
@@ -25,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +67,8 @@ class ServerConfig:
     max_upload_bytes: int = 64 << 30
     idempotency_hours: float = 24.0
     shutdown_seconds: float = 10.0
+    dns_servers: tuple[str, ...] = ()
+    port_domain: str = "localhost"
     stream: StreamSettings = field(default_factory=StreamSettings)
 
     @property
@@ -86,6 +92,11 @@ class ServerConfig:
         return self.home / "stream.db"
 
     @property
+    def ports_database(self) -> Path:
+        """SQLite file of the guests' ports that are public."""
+        return self.home / "ports.db"
+
+    @property
     def stream_secret(self) -> Path:
         """The secret that signs viewers' tokens."""
         return self.home / "stream-secret"
@@ -94,6 +105,11 @@ class ServerConfig:
     def streamer_log(self) -> Path:
         """What the media process says."""
         return self.home / "streamer.log"
+
+    @property
+    def gateway_log(self) -> Path:
+        """What the gateway of the sandboxes' networks says."""
+        return self.home / "gateway.log"
 
     @property
     def screen_door(self) -> Path:
@@ -166,6 +182,8 @@ def server_config(
         warm_pool=_number(environ, "DESKTOP_SANDBOX_WARM_POOL", 0, 0, 256),
         max_body_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_BODY_BYTES", 4 << 20, 1 << 10, 1 << 30),
         max_upload_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_UPLOAD_BYTES", 64 << 30, 1 << 10, 1 << 50),
+        dns_servers=_dns_servers(environ.get("DESKTOP_SANDBOX_DNS", "")),
+        port_domain=_port_domain(environ.get("DESKTOP_SANDBOX_PORT_DOMAIN") or "localhost"),
         stream=stream or stream_settings(environ),
     )
 
@@ -249,6 +267,33 @@ def load_or_make_key(path: Path) -> str:
                 os.link(aside, path)
         finally:
             aside.unlink()
+
+
+def _port_domain(text: str) -> str:
+    labels = text.lower().split(".")
+    if len(text) > 180 or not all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label) for label in labels):
+        raise ConfigurationError(
+            f"DESKTOP_SANDBOX_PORT_DOMAIN is {text!r}, which is no domain",
+            hint="give one of which every name leads to this server, such as ports.example.org",
+        )
+    return text.lower()
+
+
+def _dns_servers(text: str) -> tuple[str, ...]:
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = entry.rpartition(":") if entry.count(":") == 1 or entry.startswith("[") else (entry, "", "53")
+        host = host.removeprefix("[").removesuffix("]")
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            host = ""
+        if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ConfigurationError(
+                f"DESKTOP_SANDBOX_DNS has {entry!r}", hint="write addresses, maybe with ports: 9.9.9.9,127.0.0.1:5353"
+            )
+        found.append(f"{host}:{port}")
+    return tuple(found)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

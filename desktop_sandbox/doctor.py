@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_sandbox.config import home_folder
-from desktop_sandbox.errors import ConfigurationError
+from desktop_sandbox.errors import ConfigurationError, MachineError
 from desktop_sandbox.microvm.accelerator import find_accelerator
 from desktop_sandbox.microvm.host import find_qemu
 from desktop_sandbox.microvm.jail import find_jail
-from desktop_sandbox.stream.wall import find_wall
+from desktop_sandbox.microvm.wall import find_wall
+from desktop_sandbox.network.maker_client import MakerClient
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ def _look(home: Path) -> Iterator[Finding]:
     yield _wall(kvm=accelerator.kind == "kvm")
     yield _media_wall()
     yield _memory_rights()
+    yield _network()
     yield _cgroups()
     for tool, package in (("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("mke2fs", "e2fsprogs")):
         found = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
         yield Finding(tool, found is not None, found or "not installed", None if found else f"apt install {package}")
+    yield _reading()
     yield _space(home)
 
 
@@ -82,6 +85,20 @@ def _media_wall() -> Finding:
             "allow user namespaces and install bubblewrap, or run as root",
         )
     return Finding("streamer", True if wall.jail.privileged else None, f"the media process gets {wall.why}")
+
+
+def _network() -> Finding:
+    """Whether sandboxes get a network: one namespace is made, and is gone again."""
+    maker = MakerClient()
+    try:
+        maker.start()
+        maker.make().close()
+    except (ConfigurationError, MachineError) as error:
+        return Finding("network", None, error.message, error.hint or "sandboxes run without a network until then")
+    finally:
+        maker.close()
+    how = "as root" if os.geteuid() == 0 else "in a user namespace"
+    return Finding("network", True, f"each sandbox gets a network namespace of its own, without an uplink, made {how}")
 
 
 def _memory_rights() -> Finding:
@@ -115,6 +132,13 @@ def _cgroups() -> Finding:
         "no unified hierarchy (version 1 or hybrid): machines run without memory and process limits of their own",
         "boot with systemd.unified_cgroup_hierarchy=1",
     )
+
+
+def _reading() -> Finding:
+    found = shutil.which("tesseract")
+    if found is None:
+        return Finding("tesseract", None, "not installed: no text is read on screens", "apt install tesseract-ocr")
+    return Finding("tesseract", True, found)
 
 
 def _space(home: Path) -> Finding:

@@ -40,6 +40,17 @@ def make_home(path: Path) -> Path:
     return path
 
 
+def own_templates(home: Path) -> Path:
+    """Give a test's HOME a folder of templates of its own, with those of the user's in it: for tests that make some."""
+    shared = (home / "templates").resolve()
+    (home / "templates").unlink()
+    (home / "templates").mkdir()
+    for template in shared.iterdir():
+        if not template.name.startswith("."):
+            (home / "templates" / template.name).symlink_to(template)
+    return home
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

@@ -14,17 +14,24 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from actions import model
 from actions.model import Action
 from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox import errors
+from desktop_sandbox.network.policy import parse_policy, policy_json
+from desktop_sandbox.network.records import LogEntry, Outcome
 from desktop_sandbox.node.interface import (
     BatchResult,
     CommandExit,
     CommandOutput,
     CommandSpec,
     FileInfo,
+    FileListing,
     Heard,
+    NetworkInfo,
+    NetworkTotals,
     NodeNews,
     SandboxInfo,
     SandboxPage,
@@ -36,6 +43,9 @@ from desktop_sandbox.node.interface import (
     SnapshotInfo,
     TemplateInfo,
 )
+from desktop_sandbox.screen.encode import Cursor
+from tests.fake_elements import FakeElements
+from tests.fake_reach import FakeReach
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "raw": "application/octet-stream"}
@@ -54,12 +64,17 @@ class FakeSandbox:
     clipboard: str = ""
     clipboard_serial: int = 0
     notes: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list)
+    picture: bytes = b""
+    frame: np.ndarray | None = None
+    """What it shows; None: grey."""
+    woken: int = 0
 
 
-class FakeNode:
+class FakeNode(FakeElements, FakeReach):
     """In-memory desktops. `before[name]` is awaited in a method before it works; `fail[name]` is raised by it."""
 
     def __init__(self, *, capacity: int = 1000) -> None:
+        super().__init__()
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.keys: dict[str, str] = {}
         self.capacity = capacity
@@ -69,6 +84,7 @@ class FakeNode:
         self.commands_ended = 0
         self.built: list[tuple[str, bool]] = []
         self.templates_ready = {"desktop": "ready", "minimal": "missing"}
+        self.promoted: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self.listeners: list[Heard] = []
         self.sources: list[bool] = []
@@ -122,7 +138,10 @@ class FakeNode:
             on_timeout=spec.on_timeout,
             auto_resume=spec.auto_resume,
             freeze_after_s=spec.freeze_after_s,
+            network=policy_json(parse_policy(spec.network)),
         )
+        if spec.network_of is not None:
+            info = dataclasses.replace(info, network=self._sandbox(spec.network_of).info.network)
         if spec.snapshot is not None:
             self._snapshot(spec.snapshot)
         self.sandboxes[info.id] = FakeSandbox(info)
@@ -230,8 +249,8 @@ class FakeNode:
         await self.checkpoint(sandbox_id, kind="pause")
         return self._replace(sandbox_id, state=SandboxState.PAUSED)
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        await self._enter("resume")
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        await self._enter("resume from disk" if from_disk else "resume")
         info = self._sandbox(sandbox_id).info
         if info.state not in (SandboxState.PAUSED, SandboxState.RUNNING):
             raise errors.ConflictError(f"{sandbox_id} is {info.state}", hint="only what is paused can be resumed")
@@ -246,6 +265,15 @@ class FakeNode:
     async def get_snapshot(self, snapshot_id: str) -> SnapshotInfo:
         return self._snapshot(snapshot_id)
 
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        await self._enter("promote_snapshot")
+        self._snapshot(snapshot_id)
+        if name in self.templates_ready:
+            raise errors.ConflictError(f"there is a template {name} already", hint="choose another name")
+        self.templates_ready[name] = "ready"
+        self.promoted[name] = snapshot_id
+        return next(info for info in await self.templates() if info.name == name)
+
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
         content = b"DSSNAP1\n" + self._snapshot(snapshot_id).id.encode()
 
@@ -254,13 +282,18 @@ class FakeNode:
 
         return len(content), pieces()
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
         content = b"".join([piece async for piece in data])
         if not content.startswith(b"DSSNAP1\n"):
             raise errors.InvalidRequestError("this file is no exported snapshot")
         if not self.trusting:
             raise errors.UntrustedError("nobody trusts the signer", hint="trust add")
-        return self._snapshot(content[8:].decode())
+        found = self._snapshot(content[8:].decode())
+        if name is None:
+            return found
+        again = dataclasses.replace(found, id=f"ss-{next(self._numbers):08x}", name=name)
+        self.saved[again.id] = again
+        return again
 
     async def signing_key(self) -> str:
         return "ed25519:own"
@@ -291,6 +324,40 @@ class FakeNode:
             if box.info.snapshot == snapshot_id and box.info.state is SandboxState.PAUSED:
                 raise errors.ConflictError(f"{box.info.id} is paused at snapshot {snapshot_id}", hint="resume it")
         del self.saved[snapshot_id]
+
+    async def network(self, sandbox_id: str) -> NetworkInfo:
+        await self._enter("network")
+        counters = dict.fromkeys(("connections", "refused", "failed", "lookups", "sent_bytes", "received_bytes"), 7)
+        return NetworkInfo(self._sandbox(sandbox_id).info.network, True, None, {**counters, "open": 1})
+
+    async def set_network(self, sandbox_id: str, network: object) -> SandboxInfo:
+        await self._enter("set_network")
+        return self._replace(sandbox_id, network=policy_json(parse_policy(network)))
+
+    async def network_log(self, sandbox_id: str, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        await self._enter("network_log")
+        self._sandbox(sandbox_id)
+        entries = [
+            LogEntry(
+                1, 1_700_000_000.5, "tcp", Outcome.ALLOWED, "a.example", "1.1.1.1", 443, "", "internet", 3, 2000, 0.5
+            ),
+            LogEntry(
+                2, 1_700_000_001.0, "dns", Outcome.REFUSED, "b.example", None, 53, "b.example is denied", "b.example"
+            ),
+        ]
+        return [entry.json() for entry in entries][-limit:]
+
+    def network_totals(self) -> NetworkTotals:
+        total = {
+            "connections": 9,
+            "refused": 2,
+            "failed": 1,
+            "lookups": 4,
+            "sent_bytes": 5,
+            "received_bytes": 6,
+            "open": 1,
+        }
+        return NetworkTotals(True, 0, total, {sandbox_id: total for sandbox_id in self.sandboxes})
 
     async def set_timeout(self, sandbox_id: str, timeout_s: float | None) -> SandboxInfo:
         await self._enter("set_timeout")
@@ -352,6 +419,22 @@ class FakeNode:
         await self._enter("screenshot")
         return self._shot(spec, self._sandbox(sandbox_id, running=True))
 
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> np.ndarray:
+        await self._enter("frame")
+        box = self._sandbox(sandbox_id, running=True)
+        box.woken += wake
+        if box.frame is None:
+            width, height = box.info.resolution
+            return np.full((height, width, 4), 128, np.uint8)
+        return box.frame.copy()
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        await self._enter("cursor")
+        x, y = self._sandbox(sandbox_id, running=True).pointer
+        arrow = np.zeros((3, 2, 4), np.uint8)
+        arrow[0] = 255
+        return Cursor(x, y, 1, 0, arrow), "left_ptr" if name else None
+
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         await self._enter("set_resolution")
         self._sandbox(sandbox_id, running=True)
@@ -409,7 +492,8 @@ class FakeNode:
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         await self._enter("windows")
         box = self._sandbox(sandbox_id, running=True)
-        place = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place: dict[str, Any] = {"pid": 7, "x": 1, "y": 2, "width": 300, "height": 200}
+        place["states"] = []
         return [
             {"id": 0x200001, "title": "files", "class": "Thunar", "active": False, **place},
             *(
@@ -425,11 +509,14 @@ class FakeNode:
             return FileInfo(path, "directory", 4096, 0o40755, 1_700_000_000.5)
         raise errors.NotFoundError(f"there is no file {path}", hint="list the folder", path=path)
 
-    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+    async def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         await self._enter("read_file")
         box = self._sandbox(sandbox_id, running=True)
-        self._info(box, path)
-        data = box.files[path]
+        if self._info(box, path).type != "file":
+            raise errors.InvalidRequestError(f"{path} is a folder", hint="list it")
+        data = box.files[path][offset:][:length]
         for start in range(0, len(data), 32768):
             yield data[start : start + 32768]
 
@@ -450,15 +537,16 @@ class FakeNode:
         box.files[path] = bytes(content)
         return self._info(box, path)
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         await self._enter("list_files")
         box = self._sandbox(sandbox_id, running=True)
         self._info(box, path)
         root = path.rstrip("/") + "/"
         names = sorted({*box.files, *box.folders} - {path, "/"})
-        return [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
+        found = [self._info(box, n) for n in names if n.startswith(root) and n[len(root) :].count("/") < depth]
+        return FileListing(found[:5000], len(found) > 5000)
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
         await self._enter("stat_file")
         return self._info(self._sandbox(sandbox_id, running=True), path)
 
@@ -493,7 +581,16 @@ class FakeNode:
     async def templates(self) -> list[TemplateInfo]:
         await self._enter("templates")
         return [
-            TemplateInfo(name, state, None, "d" * 64, 1_700_000_000.0, 5 << 30, (1280, 800))
+            TemplateInfo(
+                name,
+                state,
+                None,
+                "d" * 64,
+                1_700_000_000.0,
+                5 << 30,
+                (1280, 800),
+                promoted_from=self.promoted.get(name),
+            )
             for name, state in self.templates_ready.items()
         ]
 
@@ -511,7 +608,10 @@ class FakeNode:
         await self._enter("remove_template")
         if name not in self.templates_ready:
             raise errors.NotFoundError(f"there is no template {name}")
-        self.templates_ready[name] = "missing"
+        if self.promoted.pop(name, None) is None:
+            self.templates_ready[name] = "missing"
+        else:
+            del self.templates_ready[name]
 
     async def usage(self) -> dict[str, Any]:
         await self._enter("usage")
@@ -555,6 +655,14 @@ class FakeNode:
         box.clipboard_serial += 1
         self._copied.set()
         self._copied = asyncio.Event()
+
+    async def get_clipboard_picture(self, sandbox_id: str) -> bytes:
+        await self._enter("get_clipboard_picture")
+        return self._sandbox(sandbox_id, running=True).picture
+
+    async def set_clipboard_picture(self, sandbox_id: str, picture: bytes) -> None:
+        await self._enter("set_clipboard_picture")
+        self._sandbox(sandbox_id, running=True).picture = picture
 
     async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:
         await self._enter("clipboard_change")

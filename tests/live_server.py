@@ -31,6 +31,7 @@ class Live:
     app: Any
     config: ServerConfig
     loop: asyncio.AbstractEventLoop
+    server: Server
 
     @property
     def headers(self) -> dict[str, str]:
@@ -67,7 +68,7 @@ def serving(home: Path, node: FakeNode | None = None, launch: Launch | None = No
     assert ready.wait(20)
     assert server.started
     try:
-        yield Live(url, KEY, node, app, config, found["loop"])
+        yield Live(url, KEY, node, app, config, found["loop"], server)
     finally:
         server.stop()
         thread.join(20)

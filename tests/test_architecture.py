@@ -28,7 +28,7 @@ DOORS = {
     "desktop_sandbox": {"desktop_sandbox.screen", "desktop_sandbox.errors"},
 }
 # inside the control plane, lower may not know higher
-LAYERS = ["errors", "config", "microvm", "snapshots", "screen", "node", "stream", "api", "cli"]
+LAYERS = ["errors", "config", "microvm", "network", "snapshots", "screen", "vision", "node", "stream", "api", "cli"]
 IN_GUEST = ("actions", "guest_image/agent", "guest_image/session")
 HOST_ONLY = {"actions/validate.py", "actions/generate_keysyms.py"}
 GUEST_LIBRARIES = {"Xlib", "pynput", "xvfbwrapper"}

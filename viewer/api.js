@@ -129,6 +129,11 @@ export class Api {
     return this.#post(`v1/sandboxes/${encodeURIComponent(id)}/snapshots/${encodeURIComponent(snapshot)}/fork`, {});
   }
 
+  /** A terminal with the user's shell. @param {string} id @param {{ rows: number, columns: number }} size characters @returns {Promise<{ id: string }>} */
+  startTerminal(id, size) {
+    return this.#post(`v1/sandboxes/${encodeURIComponent(id)}/terminals`, size);
+  }
+
   /** @param {string} path @param {object} body @returns {Promise<any>} */
   async #post(path, body) {
     const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': randomKey() };

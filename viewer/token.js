@@ -19,7 +19,7 @@ export function takeCredential(field, slot) {
     history.replaceState(history.state, '', location.pathname + location.search + (rest === '' ? '' : `#${rest}`));
   }
   if (found) keepCredential(slot, found);
-  return found || recall(slot);
+  return found || recallCredential(slot);
 }
 
 /** @param {string} slot @param {string} value */
@@ -43,7 +43,7 @@ export function forgetCredential(slot) {
 }
 
 /** @param {string} slot @returns {string | null} */
-function recall(slot) {
+export function recallCredential(slot) {
   try {
     return memory.get(slot) ?? sessionStorage.getItem(`desktop-sandbox:${slot}`);
   } catch {

@@ -28,8 +28,9 @@ const COMBINATIONS = [
 
 /**
  * @param {{ setLayout: (layout: Layout) => void, tap: (keys: [string, number][]) => void, upload: (files: File[]) => void,
- *   panels: { stats: Panel, timeline: Panel }, keyboard: import('./keyboard.js').Keyboard, notes: import('./notes.js').Notes,
+ *   panels: { stats: Panel, timeline: Panel, terminal: Panel }, keyboard: import('./keyboard.js').Keyboard, notes: import('./notes.js').Notes,
  *   focusScreen: () => void }} host
+ * @returns {{ closeTerminal: () => void }} closes the panel, and the keyboard goes back to where it was opened if it was there
  */
 export function setUpToolbar(host) {
   const menu = byId('menu', HTMLElement);
@@ -40,11 +41,12 @@ export function setUpToolbar(host) {
     byId('combinations', HTMLElement).append(element('button', { type: 'button', onclick: run }, name));
   }
   setSendable(false);
-  setUpPanels(host, closeMenu);
+  const closeTerminal = setUpPanels(host, closeMenu);
   setUpUpload(host.upload, closeMenu);
   setUpTouchKeyboard();
   setUpCommandKey(host.keyboard);
   menu.addEventListener('toggle', () => placeMenu(menu));
+  return { closeTerminal };
 }
 
 /** Key combinations go to the desktop only while this person drives. @param {boolean} drives */
@@ -77,11 +79,12 @@ function setUpLayouts(set, closeMenu) {
   show('fit');
 }
 
-/** @param {Parameters<typeof setUpToolbar>[0]} host @param {() => void} closeMenu */
+/** @param {Parameters<typeof setUpToolbar>[0]} host @param {() => void} closeMenu @returns {() => void} closes the terminal's */
 function setUpPanels({ panels, notes }, closeMenu) {
   // they lie in the same place: one at a time
-  const closeStats = setUpPanel('stats', panels.stats, () => closeTimeline(false), closeMenu);
-  const closeTimeline = setUpPanel('timeline', panels.timeline, () => closeStats(false), closeMenu);
+  const stats = setUpPanel('stats', panels.stats, () => timeline.set(false), closeMenu);
+  const timeline = setUpPanel('timeline', panels.timeline, () => stats.set(false), closeMenu);
+  const terminal = setUpPanel('terminal', panels.terminal, () => undefined, closeMenu);
   const fullscreen = () => (closeMenu(), void toggleFullscreen(document.documentElement, notes));
   byId('fullscreen', HTMLElement).addEventListener('click', fullscreen);
   byId('menu-fullscreen', HTMLElement).addEventListener('click', fullscreen);
@@ -90,12 +93,13 @@ function setUpPanels({ panels, notes }, closeMenu) {
     document.body.classList.toggle('fullscreen', on);
     byId('fullscreen', HTMLElement).setAttribute('aria-label', on ? 'Leave fullscreen' : 'Fullscreen');
   });
+  return () => (byId('terminal', HTMLElement).contains(document.activeElement) ? terminal.leave() : terminal.set(false));
 }
 
 /**
  * A panel with a button in the bar and an entry in the menu.
  * @param {string} name @param {Panel} panel @param {() => void} closeOther @param {() => void} closeMenu
- * @returns {(open: boolean) => void} shows or hides it
+ * @returns {{ set: (open: boolean) => void, leave: () => void }} shows or hides it; hides it and gives its button the keyboard
  */
 function setUpPanel(name, panel, closeOther, closeMenu) {
   const button = byId(`${name}-button`, HTMLElement);
@@ -110,8 +114,9 @@ function setUpPanel(name, panel, closeOther, closeMenu) {
   button.addEventListener('click', toggle);
   byId(`menu-${name}`, HTMLElement).addEventListener('click', toggle);
   byId(`${name}-close`, HTMLElement).addEventListener('click', leave);
-  byId(name, HTMLElement).addEventListener('keydown', (event) => event.key === 'Escape' && leave());
-  return set;
+  // an Escape that is typed into a text field, as the terminal's, is for that
+  byId(name, HTMLElement).addEventListener('keydown', (event) => event.key === 'Escape' && !(event.target instanceof HTMLTextAreaElement) && leave());
+  return { set, leave };
 }
 
 /** @param {(files: File[]) => void} upload @param {() => void} closeMenu */

@@ -11,6 +11,7 @@ import { listenPointing } from './pointing.js';
 import { Screen } from './screen.js';
 import { Session } from './session.js';
 import { StatsPanel } from './stats_panel.js';
+import { TerminalPanel } from './terminal_panel.js';
 import { statusOf } from './status.js';
 import { Timeline } from './timeline.js';
 import { takeCredential } from './token.js';
@@ -39,7 +40,7 @@ const session = new Session(api, sandbox, {
     setText(byId('name', HTMLElement), info.name || sandbox);
     setText(byId('template', HTMLElement), info.template === info.name ? '' : info.template);
     document.title = info.name || sandbox;
-    control.setRights(info.rights);
+    setRights(info.rights);
     control.setTakes(info.takes_control ?? false);
     if (!session.isUp) screen.setSize(info);
   },
@@ -48,6 +49,7 @@ const session = new Session(api, sandbox, {
     input.release();
     screen.keepPicture();
     control.lost();
+    if (!session.isUp) terminal.doubt();
   },
   message: receive,
   frame: (facts) => stats.frame(facts),
@@ -58,20 +60,22 @@ const keyboard = new Keyboard(platform());
 const input = new Input(keyboard, {
   send,
   point: (x, y) => session.point(x, y),
-  leave: () => byId('menu-button', HTMLElement).focus(),
+  leave: focusBar,
   listens: () => document.activeElement === field,
 });
 const control = new Control(byId('lease', HTMLElement), notes, { send, changed: controlChanged });
+const uploads = new Uploads(byId('uploads', HTMLElement), api, sandbox);
 const stats = new StatsPanel(byId('stats', HTMLElement), session, notes);
 const timeline = new Timeline(api, sandbox, notes);
-const uploads = new Uploads(byId('uploads', HTMLElement), api, sandbox);
+const terminal = new TerminalPanel(byId('terminal', HTMLElement), api, sandbox, notes, { leave: focusBar, ended: () => toolbar.closeTerminal() });
+const toolbar = setUpToolbar({ setLayout: (layout) => screen.setLayout(layout), tap: (keys) => input.tap(keys), upload: (files) => uploads.add(files), panels: { stats, timeline, terminal }, keyboard, notes, focusScreen });
 
 /** @param {FromStreamer} one */
 function receive(one) {
   switch (one.t) {
     case 'hello':
       desktop = { state: 'live', reason: null };
-      control.setRights(one.rights);
+      setRights(one.rights);
       screen.setSize(one);
       if (stats.isOpen) stats.ask();
       return showStatus();
@@ -110,7 +114,17 @@ function controlChanged() {
   setSendable(drives);
   document.body.classList.toggle('driving', drives);
   // the press on "take control" was meant for the desktop's keyboard as well
-  if (began && matchMedia('(pointer: fine)').matches) focusScreen();
+  if (began && !terminal.hasFocus && matchMedia('(pointer: fine)').matches) focusScreen();
+}
+
+/** @param {'view' | 'control'} rights */
+function setRights(rights) {
+  control.setRights(rights);
+  if (rights === 'view' && terminal.isOpen) toolbar.closeTerminal();
+}
+
+function focusBar() {
+  byId('menu-button', HTMLElement).focus();
 }
 
 function focusScreen() {
@@ -143,7 +157,6 @@ function start() {
   listenTyping(field, input, paste);
   listenPointing(screen, input, { pressed: () => control.pressed(), focus: focusScreen });
   listenDrops(document.body, () => control.mayControl, (files) => uploads.add(files));
-  setUpToolbar({ setLayout: (layout) => screen.setLayout(layout), tap: (keys) => input.tap(keys), upload: (files) => uploads.add(files), panels: { stats, timeline }, keyboard, notes, focusScreen });
   byId('cover-retry', HTMLButtonElement).addEventListener('click', () => session.retry());
   setInterval(showStatus, COUNT_EVERY_MS);
   showStatus();

@@ -25,9 +25,9 @@ from actions.model import Action, KeyDown, KeyUp, MouseDown, MouseUp, Move
 from desktop_sandbox.api.app import create_app
 from desktop_sandbox.api.server import Server, address_of, listen
 from desktop_sandbox.config import ServerConfig
+from desktop_sandbox.microvm.wall import find_wall
 from desktop_sandbox.node.interface import Heard, SandboxInfo, SandboxState, ScreenSource
 from desktop_sandbox.stream.launch import launcher
-from desktop_sandbox.stream.wall import find_wall
 
 ID = "sb-0000000000000000"
 _UID = 1_890_000_000  # nobody's

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actions.dialects.say import DIRECTIONS, wheel
 from actions.errors import ActionValueError
@@ -12,11 +12,15 @@ from actions.model import Screenshot, to_wire
 from actions.validate import check_on_screen, parse_action
 from desktop_sandbox.agents._sync.hands import MENDABLE, Hands
 from desktop_sandbox.agents.runtime import Picture, told
+from desktop_sandbox.errors import NotFoundError
 
 if TYPE_CHECKING:
     from desktop_sandbox import Sandbox
 
 X, Y = ("integer", "Pixels from the left edge of the screenshot."), ("integer", "Pixels from its top edge.")
+
+ELEMENT = ("string", 'An id that read_elements tells, such as "1.23/45".')
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,10 @@ def functions(sandbox: Sandbox, *, settle_ms: int = 200) -> list[Function]:
     def look() -> Picture:
         return hands.do([Screenshot()]).pictures[0]
 
+    def click_element(element: str) -> str:
+        x, y = _mendable(lambda: sandbox.click_element(element))
+        return f"Clicked at ({x}, {y}) of the full screen."
+
     button = {"button": ("string", "left, middle or right; default left."), "count": ("integer", "2: double click.")}
     start_end = {"start_x": X, "start_y": Y, "end_x": X, "end_y": Y}
     turn = {"direction": ("string", "up, down, left or right."), "amount": ("integer", "Steps of the mouse wheel.")}
@@ -100,4 +108,27 @@ def functions(sandbox: Sandbox, *, settle_ms: int = 200) -> list[Function]:
             "open_in_desktop", "Open a file or an address.", {"target": ("string", "Its path or address.")}, open_target
         ),
         Function("start_app", "Start an app.", {"command": ("string", 'Such as "xterm".')}, launch),
+        Function(
+            "read_elements",
+            "Buttons, fields, links and texts of the window with the focus: a line each, with id, role and name.",
+            {},
+            lambda: _mendable(lambda: sandbox.tree().text),
+        ),
+        Function("click_element", "Click an element.", {"element": ELEMENT}, click_element),
+        Function(
+            "set_element",
+            "Put text into a field, in place of what it holds.",
+            {"element": ELEMENT, "value": ("string", "The text.")},
+            lambda element, value: str(_mendable(lambda: sandbox.set_element(element, value))),
+        ),
     ]
+
+
+def _mendable(work: Callable[[], T]) -> T:
+    """Do something to elements; that one is not there can be mended, that the desktop is not there cannot."""
+    try:
+        return work()
+    except NotFoundError as error:
+        if "code" not in error.evidence:
+            raise
+        raise ActionValueError(error.message, hint=error.hint) from error

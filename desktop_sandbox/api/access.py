@@ -29,9 +29,13 @@ TOKEN_CALLS: tuple[tuple[frozenset[str], re.Pattern[str], Rights], ...] = (
     (frozenset({"DELETE", "PATCH"}), re.compile(rf"{_SANDBOX}/stream/whep/[^/]+"), "view"),
     (frozenset({"PUT"}), re.compile(rf"{_SANDBOX}/files"), "control"),
     (frozenset({"GET", "PUT"}), re.compile(rf"{_SANDBOX}/clipboard"), "control"),
+    (frozenset({"POST"}), re.compile(rf"{_SANDBOX}/terminals"), "control"),
+    (frozenset({"GET"}), re.compile(rf"{_SANDBOX}/terminals/[^/]+/connect"), "control"),
 )
+USER_OF_TOKENS = "user"
+"""Whose terminals a token opens: those of the desktop's user, as whom its holder drives anyway; never root's."""
 _OPEN = frozenset({"/healthz", "/openapi.json", "/wall", "/favicon.ico"})
-_OPEN_BELOW = ("/view/", "/viewer/")
+_OPEN_BELOW = ("/view/", "/viewer/", "/v1/links/")
 
 
 class Access:
@@ -42,7 +46,7 @@ class Access:
         self.tokens: TokenStore | None = None
 
     def is_open(self, method: str, path: str) -> bool:
-        """Whether the call needs no key: pages, and what a browser asks before it calls."""
+        """Whether the call needs no key: pages, signed links, and what a browser asks before it calls."""
         return path in _OPEN or path.startswith(_OPEN_BELOW) or (method == "OPTIONS" and "/stream/whep" in path)
 
     def grant(self, headers: Headers, method: str, path: str) -> Grant:
@@ -84,6 +88,15 @@ def grant_of(connection: HTTPConnection) -> Grant:
     """What the gate found the caller may do."""
     found: Grant = connection.state.grant
     return found
+
+
+def check_token_user(grant: Grant, user: str) -> None:
+    """NotAllowedError where a token asks for a terminal of somebody else in the desktop."""
+    if grant.token is not None and user != USER_OF_TOKENS:
+        raise errors.NotAllowedError(
+            f"a viewer's token opens no terminal of {user[:40]!r}",
+            hint=f"those of {USER_OF_TOKENS!r}; else the API key",
+        )
 
 
 def origin_is_ours(origin: str, host: str, settings: StreamSettings) -> bool:

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from desktop_sandbox.api import (
+    a11y,
     carrying,
     commands,
     control,
     desktop,
+    eyes,
+    file_links,
     files,
+    folders,
+    job_sockets,
+    jobs,
+    network,
     openapi,
     pages,
+    pictures,
+    port_access,
+    ports,
     problems,
     recordings,
     sandboxes,
@@ -28,12 +38,15 @@ from desktop_sandbox.api.access import Access
 from desktop_sandbox.api.builds import Builds
 from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
+from desktop_sandbox.api.looking import Eyes
 from desktop_sandbox.api.metrics import Metrics
+from desktop_sandbox.api.port_proxy import PortProxy
 from desktop_sandbox.api.services import Services
+from desktop_sandbox.api.signing import derive_key
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.supervisor import Supervisor
-from desktop_sandbox.stream.token_store import TokenStore
+from desktop_sandbox.stream.token_store import TokenStore, load_or_make_secret
 from desktop_sandbox.stream.views import Views
 from desktop_sandbox.version import VERSION
 
@@ -61,13 +74,30 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
             tokens = access.tokens = await TokenStore.open(config.stream_database, config.stream_secret)
             views = _views(node, config, tokens, tasks, launch)
             builds = Builds(node, tasks)
-            app.state.services = Services(node, config, once, counters, builds, access, tokens, views, pages.Pages())
+            secret = load_or_make_secret(config.stream_secret)
+            port_key = derive_key(secret, port_access.PURPOSE)
+            guest_ports = await port_access.PortAccess.open(config.ports_database, port_key, config.api_key)
+            app.state.services = Services(
+                node,
+                config,
+                once,
+                counters,
+                builds,
+                access,
+                tokens,
+                views,
+                pages.Pages(),
+                Eyes(node),
+                derive_key(secret, file_links.PURPOSE),
+                guest_ports,
+            )
             try:
                 yield
             finally:
                 await once.drain(config.shutdown_seconds)
                 await views.aclose()
                 builds.cancel()
+        await guest_ports.close()
         await tokens.close()
         await once.close()
 
@@ -85,13 +115,21 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         snapshots,
         timeline,
         desktop,
+        eyes,
+        pictures,
         commands,
+        jobs,
+        job_sockets,
+        ports,
+        folders,
         files,
+        network,
         stream,
         control,
         recordings,
         templates,
         pages,
+        a11y,
     ):
         app.include_router(room.router)
     problems.install(app)
@@ -104,6 +142,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         max_upload_bytes=config.max_upload_bytes,
         metrics=counters,
     )
+    app.add_middleware(PortProxy, domain=config.port_domain)  # the last is the first that a request meets
     return app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
@@ -36,7 +36,13 @@ async def export(request: Request, snapshot_id: SnapshotId) -> Response:
     response_model=models.Snapshot,
     openapi_extra={"requestBody": {"required": True, "content": _BYTES}},
 )
-async def import_(request: Request) -> Response:
+async def import_(
+    request: Request,
+    name: Annotated[
+        models.Title | None,
+        Query(description="What it is called here; one that is here already then comes under another id."),
+    ] = None,
+) -> Response:
     """Take a snapshot from such a file. It is there whole afterwards or not at all; a repeat says that it is there."""
 
     async def pieces() -> Any:
@@ -47,7 +53,7 @@ async def import_(request: Request) -> Response:
         except ClientDisconnect:
             raise errors.InvalidRequestError("the upload was cut off; nothing was imported") from None
 
-    info = await services(request).node.import_snapshot(pieces())
+    info = await services(request).node.import_snapshot(pieces(), name=name)
     response = json_response(snapshot_json(info))
     response.status_code = 201
     return response

@@ -1,8 +1,8 @@
 """Routes: act on a desktop and look at it."""
 
-import base64
 import hashlib
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -16,8 +16,10 @@ from desktop_sandbox import errors
 from desktop_sandbox.api import models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
+from desktop_sandbox.api.looking import ActWatch
+from desktop_sandbox.api.pictures import picture_json, spec_of
 from desktop_sandbox.api.services import answer_json, json_response, services
-from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec
+from desktop_sandbox.node.interface import BatchResult, ScreenshotSpec
 from desktop_sandbox.problem import plain
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["desktop"])
@@ -28,7 +30,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _PICTURES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture. X-Screen-Width and X-Screen-Height: its size in pixels;"
-        " X-Screen-Stable: true or false where `stable` was asked for.",
+        " X-Screen-Stable: true or false where `stable` was asked for; X-Screen-Moment where `keep` was.",
         "content": {
             "image/png": _BINARY,
             "image/jpeg": _BINARY,
@@ -58,13 +60,23 @@ async def act(request: Request, sandbox_id: str, body: models.RunActions) -> Res
     spec = _final_spec(body.screenshot)
     batch_id = request_key(request) or str(uuid4())
 
-    def acting() -> Awaitable[BatchResult]:
-        return the.node.act(sandbox_id, actions, batch_id=batch_id, screenshot=spec, timeout_s=body.timeout)
+    seen = None if body.changes is False else ActWatch(the.eyes, sandbox_id, body.changes, spec)
+
+    async def acting() -> BatchResult:
+        if seen is not None:
+            await seen.begin()
+        now = spec if seen is None else None
+        return await the.node.act(sandbox_id, actions, batch_id=batch_id, screenshot=now, timeout_s=body.timeout)
 
     async def work() -> Answer:
         if all(isinstance(action, _HARMLESS) for action in actions):
-            return _batch_answer(await acting())
-        return _batch_answer(await the.views.as_agent(sandbox_id, acting, body.wait_for_control))
+            result = await acting()
+        else:
+            result = await the.views.as_agent(sandbox_id, acting, body.wait_for_control)
+        if seen is None:
+            return _batch_answer(result)
+        final, changes = await seen.end()
+        return _batch_answer(replace(result, final=final), changes)
 
     return await the.once.run(request, work)
 
@@ -82,6 +94,9 @@ async def screenshot(
     cursor: Annotated[bool, Query(description="Draw the pointer.")] = True,
     stable: Annotated[int | None, Query(ge=0, le=60_000, description="Nothing changed for so many ms.")] = None,
     deadline: Annotated[int, Query(ge=0, le=60_000, description="Longest wait for that, in ms.")] = 5000,
+    keep: Annotated[
+        bool, Query(description="Keep the whole screen of that moment for some minutes, to compare with.")
+    ] = False,
 ) -> Response:
     """Take a screenshot; its ETag tells whether anything changed since the one before."""
     x, y, width, height = (int(part) for part in region.split(",")) if region else (0, 0, 0, 0)
@@ -94,7 +109,12 @@ async def screenshot(
         stable_ms=stable,
         deadline_ms=deadline,
     )
-    picture = await services(request).node.screenshot(sandbox_id, spec)
+    the = services(request)
+    moment: str | None = None
+    if keep:
+        picture, moment = await the.eyes.kept_screenshot(sandbox_id, spec)
+    else:
+        picture = await the.node.screenshot(sandbox_id, spec)
     etag = f'"{hashlib.blake2b(picture.data, digest_size=12).hexdigest()}"'
     headers = {
         "ETag": etag,
@@ -104,6 +124,8 @@ async def screenshot(
     }
     if picture.stable is not None:
         headers["X-Screen-Stable"] = "true" if picture.stable else "false"
+    if moment is not None:
+        headers["X-Screen-Moment"] = moment
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)
@@ -146,22 +168,15 @@ def _final_spec(wish: models.ScreenshotOptions | bool) -> ScreenshotSpec | None:
     """How the picture at the end is made; by itself it waits until the screen has settled."""
     if wish is False:
         return None
-    options = models.ScreenshotOptions() if wish is True else wish
-    return ScreenshotSpec(
-        format=options.format,
-        quality=options.quality,
-        scale=options.scale,
-        region=options.region,
-        cursor=options.cursor,
-        stable_ms=SETTLED_MS if options.stable is None else options.stable,
-        deadline_ms=options.deadline,
-    )
+    spec = spec_of(wish)
+    return replace(spec, stable_ms=SETTLED_MS) if spec.stable_ms is None else spec
 
 
-def _batch_answer(result: BatchResult) -> Answer:
+def _batch_answer(result: BatchResult, changes: dict[str, Any] | None = None) -> Answer:
     done = [plain(entry) for entry in result.results]
-    pictures = {str(index): _picture_json(shot) for index, shot in result.screenshots.items()}
-    final = None if result.final is None else _picture_json(result.final)
+    pictures = {str(index): picture_json(shot) for index, shot in result.screenshots.items()}
+    asked = {} if changes is None else {"changes": changes}
+    final = None if result.final is None else picture_json(result.final)
     if result.failed is not None:
         failed = dict(result.failed)
         index = failed.get("index")
@@ -174,18 +189,9 @@ def _batch_answer(result: BatchResult) -> Answer:
             results=done,
             screenshots=pictures,
             screenshot=final,
+            **asked,
         )
-    full = {"results": done, "screenshots": pictures, "screenshot": final}
+    full = {"results": done, "screenshots": pictures, "screenshot": final, **asked}
     if not pictures and final is None:
         return answer_json(full)
-    return answer_json(full, kept={"results": done, "screenshots": {}, "screenshot": None})
-
-
-def _picture_json(shot: Screenshot) -> dict[str, Any]:
-    return {
-        "data": base64.b64encode(shot.data).decode(),
-        "media_type": shot.media_type,
-        "width": shot.width,
-        "height": shot.height,
-        "stable": shot.stable,
-    }
+    return answer_json(full, kept={"results": done, "screenshots": {}, "screenshot": None, **asked})

@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("desktop_sandbox.api")
 
-UPLOAD_SUFFIX = "/files"
-IMPORT_PATH = "/v1/snapshots/import"
+UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|snapshots/import|links/[^/]+)")
+PICTURE = re.compile(r"/v1/sandboxes/[^/]+/clipboard/picture")
+MAX_PICTURE_BYTES = 16 << 20
 WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")
-SOCKET = re.compile(r"/v1/sandboxes/[^/]+/stream/ws")
+SOCKET = re.compile(r"/v1/sandboxes/[^/]+/(stream/ws|(terminals|jobs|ports)/[^/]+/connect)")
 MAX_OFFER_BYTES = 256 << 10
 _CORS = {
     b"access-control-allow-methods": b"GET, POST, PUT, PATCH, DELETE, OPTIONS",
     b"access-control-allow-headers": b"Authorization, X-API-Key, Content-Type, Idempotency-Key, If-None-Match",
     b"access-control-max-age": b"600",
 }
-_EXPOSED = b"Location, ETag, Link, Accept-Post, X-Screen-Width, X-Screen-Height, Idempotency-Replayed"
+_EXPOSED = b"Location, ETag, Link, Accept-Post, X-Screen-Width, X-Screen-Height, X-Screen-Moment, Idempotency-Replayed"
 
 
 class BodyTooLargeError(errors.InvalidRequestError):
@@ -118,16 +119,19 @@ class Gate:
                 scope.setdefault("state", {})["grant"] = self._access.grant(headers, method, path)
             except errors.AuthenticationError as error:
                 return error, 0
-        upload = method == "PUT" and (path.endswith(UPLOAD_SUFFIX) or path == IMPORT_PATH)
+        upload = method == "PUT" and UPLOAD.fullmatch(path) is not None
         offer = method == "POST" and WHEP.fullmatch(path) is not None
-        limit = self._max_upload if upload else MAX_OFFER_BYTES if offer else self._max_body
+        picture = method == "PUT" and PICTURE.fullmatch(path) is not None
+        limit = self._max_body
+        if upload or picture or offer:
+            limit = self._max_upload if upload else MAX_PICTURE_BYTES if picture else MAX_OFFER_BYTES
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > limit:
             return _too_large(limit), 0
         chunked = "transfer-encoding" in headers
         if (chunked or length != "0" or offer) and not upload and method not in ("GET", "HEAD", "PATCH"):
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-            wanted = "application/sdp" if offer else "application/json"
+            wanted = "application/sdp" if offer else "image/png" if picture else "application/json"
             if kind != wanted:
                 wrong = MediaTypeError(
                     f"the body's content type is {kind or 'missing'}", hint=f"send Content-Type: {wanted}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from desktop_sandbox.api.network_metrics import NetworkMetrics
 from desktop_sandbox.api.stream_metrics import StreamMetrics
 from desktop_sandbox.node.interface import SandboxState
 
@@ -42,6 +43,7 @@ class Metrics:
             "desktop_sandbox_frozen", "Running sandboxes that stand still in memory.", registry=self._registry
         )
         self._stream = StreamMetrics(self._registry)
+        self._network = NetworkMetrics(self._registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the pattern, never the path."""
@@ -55,6 +57,7 @@ class Metrics:
     async def text(self, node: Node, views: Views) -> bytes:
         """The page in Prometheus's text format."""
         await self._stream.look(views)
+        self._network.look(node)
         counts = dict.fromkeys(SandboxState, 0)
         frozen = 0
         cursor: str | None = None

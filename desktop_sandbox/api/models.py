@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from desktop_sandbox.api.network_models import HeaderRule, ProxyUrl
+
 ImageFormat = Literal["png", "jpeg", "webp", "raw"]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -12,6 +14,9 @@ SnapshotName = Annotated[str, StringConstraints(min_length=1, max_length=64, pat
 Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=32)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
+NetworkRuleList = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=300)]], Field(max_length=500)
+]
 TimeoutS = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
@@ -26,6 +31,39 @@ class Resolution(Model):
 
     width: int = Field(ge=1, le=16384, examples=[1280])
     height: int = Field(ge=1, le=16384, examples=[800])
+
+
+class NetworkRules(Model):
+    """What a sandbox may reach: what a rule of `allow` opens and none of `deny` closes."""
+
+    allow: NetworkRuleList | None = Field(
+        default=None,
+        description="Names (example.org, *.example.org), addresses, ranges (10.0.0.0/8) or internet, maybe with :PORTS;"
+        " null: internet.",
+        examples=[["*.example.org:443", "10.1.2.3:5432"]],
+    )
+    deny: NetworkRuleList = Field(default_factory=list, examples=[["ads.example.org"]])
+    max_connections: int | None = Field(default=None, ge=1, le=4096, description="At once; null: 512.")
+    bandwidth_bytes_s: int | None = Field(
+        default=None, ge=1024, le=1 << 40, description="Both directions together; null: no limit."
+    )
+    headers: list[HeaderRule] | None = Field(
+        default=None, max_length=50, description="Secrets for hosts, which the guest does not see."
+    )
+    proxy: ProxyUrl | None = Field(
+        default=None,
+        repr=False,
+        description="All connections go through it: http:// or socks5://, USER:PASSWORD@, HOST:PORT; shown masked.",
+        examples=["http://10.1.2.3:3128"],
+    )
+
+
+NetworkPolicy = Literal["none", "internet"] | NetworkRules
+
+
+def policy_of(policy: NetworkPolicy | None) -> object:
+    """A policy as the node takes it."""
+    return policy.model_dump(exclude_none=True) if isinstance(policy, NetworkRules) else policy
 
 
 class CreateSandbox(Model):
@@ -56,6 +94,11 @@ class CreateSandbox(Model):
         description="Seconds without use after which it stands still in memory, if it is idle; 0: never;"
         " null: as the server does by itself.",
     )
+    network: NetworkPolicy | None = Field(
+        default=None,
+        description="What it may reach: none, internet (public addresses), or rules; null: as the sandbox that the"
+        " snapshot is of, else internet.",
+    )
 
 
 class Sandbox(Model):
@@ -77,6 +120,58 @@ class Sandbox(Model):
     auto_resume: bool
     freeze_after: float | None
     frozen: bool
+    network: NetworkPolicy
+
+
+class SetNetwork(Model):
+    """A new policy, which holds from now on."""
+
+    policy: NetworkPolicy
+
+
+class NetworkCounters(Model):
+    """What has passed since the server began with the sandbox; `open`: connections now."""
+
+    connections: int
+    refused: int
+    failed: int
+    lookups: int
+    sent_bytes: int
+    received_bytes: int
+    open: int
+
+
+class Network(Model):
+    """A sandbox's network. `available`: whether its machine has one; if not, `why`."""
+
+    policy: NetworkPolicy
+    available: bool
+    why: str | None
+    counters: NetworkCounters
+
+
+class NetworkEntry(Model):
+    """One connection (tcp) or lookup of a name (dns). `address` and `port`: where the sandbox wanted to go; `rule`: the
+    rule that decided."""
+
+    number: int
+    time: str = Field(json_schema_extra={"format": "date-time"})
+    kind: Literal["tcp", "dns"]
+    outcome: Literal["open", "allowed", "refused", "failed"]
+    name: str | None
+    address: str | None
+    port: int | None
+    reason: str
+    rule: str | None
+    sent_bytes: int
+    received_bytes: int
+    seconds: float
+
+
+class NetworkLog(Model):
+    """Connections, oldest first; one that goes on has the outcome open."""
+
+    entries: list[NetworkEntry]
 
 
 class SandboxList(Model):
@@ -134,6 +229,12 @@ class ChangeSnapshot(Model):
     name: Title | None = None
     description: Description | None = None
     tags: Tags | None = None
+
+
+class Promote(Model):
+    """What the template shall be called."""
+
+    name: Name = Field(examples=["logged-in"])
 
 
 class Fork(Model):
@@ -196,9 +297,14 @@ class Rollback(Model):
 
 
 class Resume(Model):
-    """For how long."""
+    """For how long, and from what."""
 
     timeout: TimeoutS | None = Field(default=None, description="Seconds from now; null: as long as it was made for.")
+    from_disk: bool = Field(
+        default=False,
+        description="Boot it from its disk; what it had in memory is not brought back. For one whose memory does not"
+        " fit this host any more (snapshot-mismatch). Takes as long as a boot.",
+    )
 
 
 class ScreenshotOptions(Model):
@@ -213,6 +319,37 @@ class ScreenshotOptions(Model):
     deadline: int = Field(default=5000, ge=0, le=60_000, description="Longest wait for that, in ms.")
 
 
+Region = Annotated[tuple[int, int, int, int], Field(description="x, y, width, height in screen pixels.")]
+
+
+FoundBox = Annotated[list[int], Field(min_length=4, max_length=4, description="x, y, width, height in screen pixels.")]
+
+
+class ChangeOptions(Model):
+    """Which changes of the screen count, and how they are waited for."""
+
+    region: Region | None = Field(default=None, description="Only changes in here count; default: the whole screen.")
+    ignore: list[Region] = Field(
+        default_factory=list, max_length=64, description="Changes in these do not count: a clock, a caret."
+    )
+    quiet_ms: int = Field(default=150, ge=0, le=60_000, description="Nothing changed for so long: it has settled.")
+    reaction_ms: int = Field(default=1000, ge=0, le=60_000, description="So long it has to begin to change.")
+    timeout: float = Field(default=5.0, ge=0, le=600, allow_inf_nan=False, description="Longest wait, in seconds.")
+
+
+class ActChanges(Model):
+    """What a batch changed on the screen. `stable`: it has come to rest; `moving`: where it has not.
+
+    `moment` is how the screen is now, kept for some minutes to compare with.
+    """
+
+    changed: bool
+    regions: list[FoundBox]
+    moment: str
+    stable: bool
+    moving: list[FoundBox]
+
+
 class RunActions(Model):
     """A batch: done in order, halting at the first failure."""
 
@@ -223,6 +360,10 @@ class RunActions(Model):
     )
     screenshot: ScreenshotOptions | bool = Field(
         default=False, description="true or options: return the screen at the end, once it has settled."
+    )
+    changes: ChangeOptions | bool = Field(
+        default=False,
+        description="true or options: say what changed on the screen, once it has settled; `screenshot` is of then.",
     )
     timeout: TimeoutS | None = Field(default=None, description="Seconds for the whole batch.")
     wait_for_control: float = Field(
@@ -246,6 +387,7 @@ class ActionsDone(Model):
     results: list[dict[str, Any]]
     screenshots: dict[str, Picture]
     screenshot: Picture | None
+    changes: ActChanges | None = Field(default=None, description="Only where they were asked for.")
 
 
 class RunCommand(Model):
@@ -297,9 +439,10 @@ class File(Model):
 
 
 class FileList(Model):
-    """Entries of a folder."""
+    """Entries of a folder, 5000 at most; `truncated`: there are more."""
 
     files: list[File]
+    truncated: bool = False
 
 
 class MakeFolder(Model):
@@ -341,12 +484,14 @@ class Window(BaseModel):
 
     id: str
     title: str
+    window_class: str = Field(default="", alias="class")
     pid: int | None = None
     x: int
     y: int
     width: int
     height: int
     active: bool
+    states: list[str] = Field(default=[], description="Of minimised, maximised, fullscreen, modal, above, attention.")
 
 
 class WindowList(Model):
@@ -356,7 +501,10 @@ class WindowList(Model):
 
 
 class Template(Model):
-    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed)."""
+    """A template: ready, building, missing (a recipe that was never built) or stale (`why` says what changed).
+
+    `promoted_from`: the snapshot that it was made of; null for one that is built of a recipe.
+    """
 
     name: str
     state: Literal["ready", "building", "missing", "stale"]
@@ -365,6 +513,7 @@ class Template(Model):
     created_at: str | None
     size_bytes: int | None
     resolution: Resolution | None
+    promoted_from: str | None
 
 
 class TemplateList(Model):

@@ -1,6 +1,7 @@
 """The viewer's pages and modules, as files of `viewer/`: in a checkout beside this package, in a wheel as well.
 
-Only files that were there at the start are served, by their exact names: no path leads anywhere else. They are loaded
+Only files that were there at the start are served, by their exact names: no path leads anywhere else. Beside the
+viewer's own these are a few of xterm.js, the terminal panel's, where npm has put them (`LIBRARY`). They are loaded
 without a key, since what they show takes one. A view may be embedded anywhere unless it is forbidden: it has no
 cookie, so who embeds it can do no more than with the link; the wall, which is opened with the API key, may not.
 """
@@ -24,12 +25,19 @@ router = APIRouter(include_in_schema=False)
 FOLDER = Path(desktop_sandbox.__file__).resolve().parent.parent / "viewer"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".woff2": "font/woff2",
     ".webmanifest": "application/manifest+json",
+}
+LIBRARY = {
+    "xterm/xterm.mjs": "node_modules/@xterm/xterm/lib/xterm.mjs",
+    "xterm/xterm.css": "node_modules/@xterm/xterm/css/xterm.css",
+    "xterm/addon-fit.mjs": "node_modules/@xterm/addon-fit/lib/addon-fit.mjs",
+    "xterm/addon-unicode11.mjs": "node_modules/@xterm/addon-unicode11/lib/addon-unicode11.mjs",
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -64,10 +72,18 @@ class Pages:
             hidden = any(part.startswith(".") or part == "node_modules" for part in name.parts)
             if path.suffix in _TYPES and path.is_file() and not path.is_symlink() and not hidden:
                 self._files[name.as_posix()] = path
+        for served, installed in LIBRARY.items():
+            if (folder / installed).is_file():
+                self._files[served] = folder / installed
 
     def get(self, name: str) -> Page:
         """A file by its exact name. NotFoundError."""
         path = self._files.get(name)
+        if path is None and name in LIBRARY:
+            raise errors.NotFoundError(
+                f"{name} is not installed: the viewer's terminal needs xterm.js",
+                hint=f"npm ci --omit=dev in {FOLDER} (make setup does it), then start the server again",
+            )
         if path is None:
             raise errors.NotFoundError(f"there is no page {name[:80]!r}", hint="GET /view/SANDBOX shows a desktop")
         changed = path.stat().st_mtime

@@ -33,6 +33,7 @@ async def create(request: Request, body: models.CreateSandbox) -> Response:
         on_timeout=body.on_timeout,
         auto_resume=body.auto_resume,
         freeze_after_s=body.freeze_after,
+        network=models.policy_of(body.network),
     )
 
     async def work() -> Answer:

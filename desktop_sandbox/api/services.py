@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from desktop_sandbox.api.access import Access
     from desktop_sandbox.api.builds import Builds
     from desktop_sandbox.api.keys import Once
+    from desktop_sandbox.api.looking import Eyes
     from desktop_sandbox.api.metrics import Metrics
     from desktop_sandbox.api.pages import Pages
+    from desktop_sandbox.api.port_access import PortAccess
     from desktop_sandbox.config import ServerConfig
     from desktop_sandbox.node.interface import FileInfo, Node, SandboxInfo, TemplateInfo
     from desktop_sandbox.stream.token_store import TokenStore
@@ -39,6 +41,10 @@ class Services:
     tokens: TokenStore
     views: Views
     pages: Pages
+    eyes: Eyes
+    link_key: bytes
+    """What signs links to files."""
+    ports: PortAccess
 
 
 def services(request: Request) -> Services:
@@ -80,6 +86,7 @@ def sandbox_json(info: SandboxInfo) -> dict[str, Any]:
         "auto_resume": info.auto_resume,
         "freeze_after": info.freeze_after_s,
         "frozen": info.frozen,
+        "network": info.network,
     }
 
 
@@ -94,6 +101,7 @@ def template_json(info: TemplateInfo) -> dict[str, Any]:
         "created_at": moment(info.created_at),
         "size_bytes": info.size_bytes,
         "resolution": None if size is None else {"width": size[0], "height": size[1]},
+        "promoted_from": info.promoted_from,
     }
 
 

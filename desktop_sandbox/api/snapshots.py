@@ -16,6 +16,7 @@ from desktop_sandbox.api.services import (
     moment,
     sandbox_json,
     services,
+    template_json,
 )
 from desktop_sandbox.node.interface import SnapshotInfo
 
@@ -98,7 +99,7 @@ async def resume(request: Request, sandbox_id: str, body: models.Resume) -> Resp
     the = services(request)
 
     async def work() -> Answer:
-        return answer_json(sandbox_json(await the.node.resume(sandbox_id, body.timeout)))
+        return answer_json(sandbox_json(await the.node.resume(sandbox_id, body.timeout, from_disk=body.from_disk)))
 
     return await the.once.run(request, work)
 
@@ -131,6 +132,22 @@ async def change(request: Request, snapshot_id: SnapshotId, body: models.ChangeS
         return answer_json(snapshot_json(info))
 
     return await the.once.run(request, work)
+
+
+@router.post(
+    "/snapshots/{snapshot_id}/promote", operation_id="promote_snapshot", status_code=201, response_model=models.Template
+)
+async def promote(request: Request, snapshot_id: SnapshotId, body: models.Promote) -> Response:
+    """Make a template of a snapshot: desktops that are created from it begin where it was taken.
+
+    It is a template of its own: the snapshot can be deleted, and it stays until it is removed. Takes some seconds.
+    """
+    the = services(request)
+
+    async def work() -> Answer:
+        return answer_json(template_json(await the.node.promote_snapshot(snapshot_id, body.name)), 201)
+
+    return await the.once.run(request, work, repeatable=False)
 
 
 @router.delete("/snapshots/{snapshot_id}", operation_id="delete_snapshot", status_code=204)

@@ -88,7 +88,7 @@ async def fork(
     lives_s = body.timeout if above is None else min(body.timeout, TOKEN_FORK_S, max(1.0, the.tokens.left_s(above)))
 
     async def work() -> Answer:
-        spec = SandboxSpec(timeout_s=lives_s, metadata=_named(parent), snapshot=snapshot_id)
+        spec = SandboxSpec(timeout_s=lives_s, metadata=_named(parent), snapshot=snapshot_id, network_of=parent.id)
         made = await the.node.create(spec)
         text = await _link_to(the, made, lives_s, above)
         return answer_json({"sandbox": sandbox_json(made), "url": view_url(request, the, made.id, text)}, 201)

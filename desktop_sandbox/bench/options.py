@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "steps", "memory", "snapshots", "pool")
+GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "crowd", "soak")
+LONG = ("crowd", "soak")
+"""Measured only where they are asked for: they take minutes and much of the host's memory."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,17 @@ class Counts:
     idle_s: float = 30.0
     settle_s: float = 25.0
     saves: int = 10
-    forks: Sequence[int] = (1, 4, 16)
+    forks: Sequence[int] = (1, 4, 16, 64)
+    crowd: int = 150
+    soak_pauses: int = 100
+    soak_creates: int = 300
+    soak_forks: int = 100
 
 
 QUICK = Counts(
-    creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,)
-)
+    creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,),
+    crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     parser.add_argument("--url", help="measure a server that runs already (default: start one, and end it)")
     found = parser.parse_args(list(argv))
-    groups = [group for group in GROUPS if found.only is None or group in found.only]
+    wanted = found.only or [group for group in GROUPS if group not in LONG]
+    groups = [group for group in GROUPS if group in wanted]
     if found.profile and not {"create", "action"} & set(groups):
         parser.error("--profile is about creates and actions: add --only create or --only action")
     return Options(found.template, QUICK if found.quick else Counts(), groups, found.url, found.json, found.profile)

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 from desktop_sandbox import Host, Sandbox
 from desktop_sandbox.bench.create import LIFETIME_S, CreateBench
+from desktop_sandbox.bench.crowd import measure_crowd
 from desktop_sandbox.bench.desk import DeskBench
+from desktop_sandbox.bench.eyes import EyesBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
 from desktop_sandbox.bench.options import QUICK, Counts, Options
 from desktop_sandbox.bench.pool import POOL, measure_pool
@@ -18,6 +20,7 @@ from desktop_sandbox.bench.report import Results, print_results
 from desktop_sandbox.bench.server import Place, server
 from desktop_sandbox.bench.siblings import Siblings
 from desktop_sandbox.bench.snapshots import SnapshotBench
+from desktop_sandbox.bench.soak import measure_soak
 from desktop_sandbox.bench.steps import measure_steps
 
 
@@ -57,10 +60,14 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         create = CreateBench(place, template, counts, bar, profile=options.profile)
         results.figures += create.run()
         results.stages = create.stages
-    if {"screenshot", "action", "steps"} & set(options.groups):
+    if {"screenshot", "action", "eyes", "steps"} & set(options.groups):
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
+    if "crowd" in options.groups:
+        results.figures += measure_crowd(place, template, counts, bar)
+    if "soak" in options.groups:
+        results.figures += measure_soak(place, template, counts, bar)
     if {"steps", "memory"} & set(options.groups):
         with Siblings(place, template, counts, bar).alive() as siblings:
             if "memory" in options.groups:
@@ -84,6 +91,8 @@ def _measure_desk(options: Options, place: Place, bar: Bar, results: Results) ->
             results.figures += desk.screenshots()
         if "action" in options.groups:
             results.figures += desk.actions(profile=options.profile)
+        if "eyes" in options.groups:
+            results.figures += EyesBench(sandbox, counts, bar).run()
         if "steps" in options.groups:
             bar.say("steps on 1 desktop")
             results.figures += measure_steps(place, [sandbox.sandbox_id], counts.steps_s)
@@ -96,7 +105,7 @@ def ticks_of(options: Options) -> int:
     groups = set(options.groups)
     ticks = counts.creates + 5 if "create" in groups else 0
     ticks += counts.usual * len(groups & {"screenshot", "action"})
-    if groups & {"screenshot", "action", "steps"}:
+    if groups & {"screenshot", "action", "eyes", "steps"}:
         ticks += 2
     if groups & {"steps", "memory"}:
         ticks += counts.siblings
@@ -104,4 +113,8 @@ def ticks_of(options: Options) -> int:
         ticks += counts.saves + len(counts.forks)
     if "pool" in groups and options.url is None:
         ticks += counts.creates
-    return ticks + 2 * ("steps" in groups) + 4 * ("memory" in groups)
+    if "crowd" in groups:
+        ticks += counts.crowd
+    if "soak" in groups:
+        ticks += counts.soak_pauses + counts.soak_creates
+    return ticks + 5 * ("eyes" in groups) + 2 * ("steps" in groups) + 4 * ("memory" in groups)

@@ -31,10 +31,11 @@ _STOP_S = 60.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server is, and its key."""
+    """Where a server is, and its key; `pid` of one that is the benchmark's own."""
 
     url: str
     api_key: str | None
+    pid: int | None = None
 
 
 @contextlib.contextmanager
@@ -92,7 +93,7 @@ def _own_server(home: Path, settings: Mapping[str, str]) -> Iterator[Place]:
         )
     try:
         url = _wait_for(process, log)
-        yield Place(url, (home / "api-key").read_text().strip())
+        yield Place(url, (home / "api-key").read_text().strip(), process.pid)
     finally:
         _end(process, home, kept_before)
 

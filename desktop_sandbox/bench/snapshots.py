@@ -60,7 +60,7 @@ class SnapshotBench:
         return [
             Figure("checkpoint.stopped", "checkpoint: the desktop stands still", "ms", stopped),
             Figure("checkpoint.done", "checkpoint: the call", "ms", whole),
-            Figure("rollback", "rollback: the call", "ms", back),
+            Figure("rollback", "rollback: the call", "ms", back, "loadvm"),
             Figure("pause", "pause: the call", "ms", paused),
             Figure("resume", "resume → first answer", "ms", resumed),
         ]

@@ -4,7 +4,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from desktop_sandbox.cli import a11y_app, eyes_app
 from desktop_sandbox.cli.carrying_app import add_to, trust_app
+from desktop_sandbox.cli.files_app import files_app
+from desktop_sandbox.cli.network_app import Allow, Deny, Header, Mode, Proxy
+from desktop_sandbox.cli.network_app import add_to as add_network_to
+from desktop_sandbox.cli.reach_app import add_reach
 
 app = typer.Typer(
     name="desktop-sandbox",
@@ -20,6 +25,10 @@ snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_h
 app.add_typer(snapshot_app, name="snapshot")
 add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
+eyes_app.add_to(app)
+app.add_typer(files_app, name="files")
+add_reach(app)
+add_network_to(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
@@ -118,9 +127,15 @@ def create(
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds without use until it stands still in memory; 0: never; default: the server's."),
     ] = None,
+    network: Mode = None,
+    allow: Allow = None,
+    deny: Deny = None,
+    header: Header = None,
+    proxy: Proxy = None,
     json: Json = False,
 ) -> None:
     """Create a desktop, building its template first if need be; prints its id."""
+    from desktop_sandbox.cli.network import policy_from
     from desktop_sandbox.cli.sandboxes import create as run
 
     run(
@@ -132,6 +147,7 @@ def create(
         on_timeout=on_timeout,
         auto_resume=auto_resume,
         freeze_after=freeze_after,
+        network=policy_from(network, allow or [], deny or [], header or [], proxy),
         as_json=json,
     )
 
@@ -188,12 +204,15 @@ def pause(sandbox: SandboxId, json: Json = False) -> None:
 def resume(
     sandbox: SandboxId,
     timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: as long as it was made for.")] = 0,
+    from_disk: Annotated[
+        bool, typer.Option("--from-disk", help="Boot it from its disk; what it had in memory is not brought back.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Bring a paused desktop back."""
     from desktop_sandbox.cli.snapshots import resume as run
 
-    run(sandbox, timeout, as_json=json)
+    run(sandbox, timeout, from_disk=from_disk, as_json=json)
 
 
 @snapshot_app.command(name="ls")
@@ -234,6 +253,18 @@ def snapshot_thumbnail(
     from desktop_sandbox.cli.snapshots import thumbnail as run
 
     run(snapshot, output, width)
+
+
+@snapshot_app.command(name="promote")
+def snapshot_promote(
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
+    json: Json = False,
+) -> None:
+    """Make a template of a snapshot: log in once, then create desktops from there."""
+    from desktop_sandbox.cli.snapshots import promote as run
+
+    run(snapshot, name, as_json=json)
 
 
 @snapshot_app.command(name="rm")
@@ -306,12 +337,13 @@ def act(
         Optional[str],  # noqa: UP045
         typer.Option("--screenshot", metavar="FILE", help="Save the settled screen at the end."),
     ] = None,
+    changes: Annotated[bool, typer.Option("--changes", help="Say what changed on the screen.")] = False,
     json: Json = False,
 ) -> None:
     """Do actions in order, halting at the first that fails."""
     from desktop_sandbox.cli.desktop import act as run
 
-    run(sandbox, actions, picture, as_json=json)
+    run(sandbox, actions, picture, changes=changes, as_json=json)
 
 
 @app.command(name="exec")
@@ -340,6 +372,9 @@ def open_(
     from desktop_sandbox.cli.desktop import open_ as run
 
     run(sandbox, target, as_json=json)
+
+
+a11y_app.add_to(app)
 
 
 @app.command()

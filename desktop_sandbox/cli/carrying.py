@@ -34,11 +34,11 @@ def export(snapshot: str, file: str, *, as_json: bool) -> None:
         print(f"saved {target}, {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
 
 
-def import_(file: str, *, as_json: bool) -> None:
+def import_(file: str, name: str | None, *, as_json: bool) -> None:
     """Take a snapshot from a file; prints its id."""
     with _explained(file, "read"), Host.connect() as host, Path(file).open("rb") as source:
         pieces = iter(lambda: source.read(1 << 20), b"")
-        info = host.import_snapshot(_shown(pieces, os.fstat(source.fileno()).st_size, "importing"))
+        info = host.import_snapshot(_shown(pieces, os.fstat(source.fileno()).st_size, "importing"), name=name)
     if as_json:
         print_json(info)
     else:

@@ -1,6 +1,6 @@
 """Options of the commands that carry snapshots between hosts; what they do is in `carrying`."""
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -25,11 +25,18 @@ def _export(
     run(snapshot, file, as_json=json)
 
 
-def _import(file: Annotated[str, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+def _import(
+    file: Annotated[str, typer.Argument(metavar="FILE")],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="What it is called here; one that is here already then comes under another id."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Take a snapshot from such a file; prints its id."""
     from desktop_sandbox.cli.carrying import import_ as run
 
-    run(file, as_json=json)
+    run(file, name, as_json=json)
 
 
 @trust_app.command("add")

@@ -50,7 +50,7 @@ def screenshot(
         raise typer.BadParameter(f"unknown format {chosen!r}; choose png, jpeg, webp or raw")
     if not output and not sys.stdout.isatty() and not as_json:
         output = "-"
-    part = _region(region)
+    part = parse_region(region)
     with connected(sandbox_id) as desktop:
         picture = desktop.capture(
             cast("ImageFormat", chosen),
@@ -73,7 +73,7 @@ def screenshot(
         print(f"{path}: {picture.width}×{picture.height}, {size(len(picture.data))}", file=sys.stderr)
 
 
-def act(sandbox_id: str, actions: str, picture: str | None, *, as_json: bool) -> None:
+def act(sandbox_id: str, actions: str, picture: str | None, *, changes: bool, as_json: bool) -> None:
     """Do a batch of actions written as JSON."""
     text = sys.stdin.read() if actions == "-" else actions
     try:
@@ -84,14 +84,18 @@ def act(sandbox_id: str, actions: str, picture: str | None, *, as_json: bool) ->
     if picture is not None:
         wish = {"format": SUFFIXES.get(Path(picture).suffix.lower(), "png")}
     with connected(sandbox_id) as desktop:
-        result = desktop.act(batch if isinstance(batch, list) else [batch], screenshot=wish)
+        result = desktop.act(batch if isinstance(batch, list) else [batch], screenshot=wish, changes=changes)
     if picture is not None and result.screenshot is not None:
         save(Path(picture), result.screenshot.data)
     if as_json:
-        print_json({"results": result.results, "screenshot": picture})
+        told = {} if result.changes is None else {"changes": result.changes}
+        print_json({"results": result.results, "screenshot": picture, **told})
     else:
         for index, entry in enumerate(result.results):
             print(f"{index}  done" + (f"  {json.dumps(entry, ensure_ascii=False)}" if entry else ""))
+        if result.changes is not None:
+            regions = "; ".join(",".join(map(str, each)) for each in result.changes.regions)
+            print(f"changed: {regions or 'nothing on the screen'}")
 
 
 def exec_(
@@ -144,7 +148,8 @@ def save(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _region(text: str | None) -> Region | None:
+def parse_region(text: str | None) -> Region | None:
+    """X,Y,WIDTH,HEIGHT as a region; BadParameter for anything else."""
     if text is None:
         return None
     parts = text.split(",")

@@ -53,10 +53,11 @@ def template_ls(*, as_json: bool) -> None:
             size(info.size_bytes),
             ago(info.created_at) if info.created_at else "",
             (info.digest or "")[:12],
+            info.promoted_from or "",
         )
         for info in found
     ]
-    print_table(("TEMPLATE", "STATE", "SCREEN", "SIZE", "BUILT", "DIGEST"), rows, empty="no recipes")
+    print_table(("TEMPLATE", "STATE", "SCREEN", "SIZE", "BUILT", "DIGEST", "PROMOTED FROM"), rows, empty="no recipes")
 
 
 def template_build(name: str, *, rebuild: bool, as_json: bool) -> None:

@@ -86,3 +86,13 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def shown(text: str) -> str:
+    """What a desktop said, as it may be shown: what would steer a terminal is written out."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown_lines(text: str) -> str:
+    """The same for text of several lines, such as an error in which a desktop is quoted."""
+    return "\n".join(shown(line.replace("\t", "    ")) for line in text.split("\n"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from desktop_sandbox import Host, NotFoundError, Sandbox
+from desktop_sandbox import Host, NotFoundError, Policy, Sandbox
 from desktop_sandbox.cli.output import ago, jsonable, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def create(
     on_timeout: str,
     auto_resume: bool,
     freeze_after: float | None,
+    network: Policy | str | None = None,
     as_json: bool,
 ) -> None:
     """Create a sandbox, after building its template if that is not ready."""
@@ -52,6 +53,7 @@ def create(
         on_timeout=on_timeout,
         auto_resume=auto_resume,
         freeze_after=freeze_after,
+        network=network,
     )
     try:
         if as_json:
@@ -113,6 +115,7 @@ def info(sandbox_id: str, *, as_json: bool) -> None:
             ("created", f"{found.created_at:%Y-%m-%d %H:%M:%S} UTC, {ago(found.created_at)}"),
             ("expires", ago(found.expires_at) + (", paused then" if found.on_timeout == "pause" else "")),
             ("snapshot", found.snapshot or "none"),
+            ("network", found.network if isinstance(found.network, str) else "by rules: desktop-sandbox network ID"),
             *((f"metadata {name}", value) for name, value in found.metadata.items()),
         ]
     )

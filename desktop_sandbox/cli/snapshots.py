@@ -59,10 +59,11 @@ def pause(sandbox_id: str, *, as_json: bool) -> None:
         _say(desktop.pause(), f"{sandbox_id} is paused", as_json=as_json)
 
 
-def resume(sandbox_id: str, timeout: float, *, as_json: bool) -> None:
+def resume(sandbox_id: str, timeout: float, *, from_disk: bool, as_json: bool) -> None:
     """Resume a sandbox."""
+    words = f"{sandbox_id} runs again" + (", booted from its disk" if from_disk else "")
     with _connected(sandbox_id) as desktop:
-        _say(desktop.resume(timeout or None), f"{sandbox_id} runs again", as_json=as_json)
+        _say(desktop.resume(timeout or None, from_disk=from_disk), words, as_json=as_json)
 
 
 def _say(info: SandboxInfo, words: str, *, as_json: bool) -> None:
@@ -123,6 +124,16 @@ def change(
         print_json(info)
     else:
         print(f"{snapshot}: {info.name or 'no name'}", file=sys.stderr)
+
+
+def promote(snapshot: str, name: str, *, as_json: bool) -> None:
+    """Make a template of a snapshot."""
+    with Host.connect() as host:
+        info = host.promote_snapshot(snapshot, name)
+    if as_json:
+        print_json(info)
+    else:
+        print(f"template {name} is ready: desktop-sandbox create {name}", file=sys.stderr)
 
 
 def remove(snapshots: Sequence[str], *, as_json: bool) -> None:

@@ -12,8 +12,10 @@ from pydantic import Field
 
 from actions.dialects.say import wheel
 from actions.model import Action, Button, Click, CursorPosition, Drag, MouseDown, MouseUp, Move, Screenshot, Scroll
+from actions.model import Wait as WaitAction
 from actions.validate import check_on_screen, parse_action, parse_actions
 from desktop_sandbox.agents.extras import extra
+from desktop_sandbox.errors import NotFoundError
 from desktop_sandbox.mcp.answers import data, line, seen
 
 with extra("mcp"):
@@ -21,6 +23,7 @@ with extra("mcp"):
 
 if TYPE_CHECKING:
     from actions.dialects.view import View
+    from desktop_sandbox.agents._async.hands import AsyncHands
     from desktop_sandbox.mcp.desks import Desks
 
 Sandbox = Annotated[str | None, Field(description="A desktop's id; needed where several run.")]
@@ -31,6 +34,8 @@ Y = Annotated[int | None, Field(description="Pixels from its top edge; goes with
 Look = Annotated[bool, Field(description="Return the screen afterwards, once it stands still.")]
 Keys = Annotated[str, Field(description='A key or a combination, such as "enter" or "ctrl+shift+t".')]
 Modifiers = Annotated[str | None, Field(description='Keys held meanwhile, such as "ctrl+shift".')]
+_CHANGES_NOTHING = (Screenshot, CursorPosition, Move, WaitAction)
+REACTION_S = 1.0
 Place = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
@@ -183,12 +188,25 @@ class Computer:
         hands = await self._desks.find(sandbox)
         view = await hands.view()
         check_on_screen(actions, *view.picture)
+        acts = look and not all(isinstance(action, _CHANGES_NOTHING) for action in actions)
+        before = (await hands.sandbox.changes()).moment if acts else None
         done = await hands.do([on_screen(action, view) for action in actions if action != Screenshot()])
+        unmoved = before is not None and not await _reacts(hands, before)
         picture = await hands.look() if look else done.pictures[-1] if done.pictures else None
         if done.pointer is not None:
             x, y = view.to_picture(*done.pointer)
             return seen(picture, f"The pointer is at ({x}, {y}).", {"x": x, "y": y})
+        if unmoved:
+            return seen(picture, f"Done, but nothing changed on the screen within {REACTION_S:g} s.")
         return seen(picture, None if picture is not None and actions[0] == Screenshot() else "Done.")
+
+
+async def _reacts(hands: AsyncHands, before: str) -> bool:
+    """Whether the screen begins to change in time. A moment that is not kept any more is no reason to fail."""
+    try:
+        return (await hands.sandbox.wait_for_change(since=before, timeout=REACTION_S)).changed
+    except NotFoundError:
+        return True
 
 
 def on_screen(action: Action, view: View) -> Action:

@@ -14,6 +14,8 @@ from desktop_sandbox.errors import DesktopSandboxError, NotFoundError
 from desktop_sandbox.mcp.answers import telling
 from desktop_sandbox.mcp.computer import Computer
 from desktop_sandbox.mcp.desks import Desks
+from desktop_sandbox.mcp.elements import Elements
+from desktop_sandbox.mcp.eyes import Eyes
 from desktop_sandbox.mcp.sandboxes import Sandboxes
 from desktop_sandbox.version import VERSION
 
@@ -25,11 +27,16 @@ with extra("mcp"):
 INSTRUCTIONS = (
     "Linux desktops in virtual machines of their own. Make one with sandbox_create, look with computer_screenshot, act "
     "with the computer_ tools: places are pixels of the screenshot. Most tools return the settled screen, so there is "
-    "no need to wait or to look again. Save with sandbox_checkpoint before something risky; sandbox_rollback undoes."
+    "no need to wait or to look again, and say so if nothing changed; for what takes long there is "
+    "computer_wait_for_text and its like. computer_tree and computer_find tell of buttons, fields and links by name. "
+    "Save with sandbox_checkpoint before something risky; sandbox_rollback undoes."
 )
 LOOKS = {
     "computer_screenshot", "computer_cursor_position", "computer_windows", "computer_get_clipboard",
-    "sandbox_list", "sandbox_info", "sandbox_snapshots", "sandbox_read_file",
+    "computer_wait_until_stable", "computer_wait_for_change", "computer_wait_for_window", "computer_wait_for_text",
+    "computer_tree", "computer_find", "computer_read_text", "computer_find_picture", "computer_mark_elements",
+    "computer_cursor_shape", "computer_get_clipboard_picture", "sandbox_list", "sandbox_info", "sandbox_snapshots",
+    "sandbox_read_file",
 }  # fmt: skip
 LOSES = {"sandbox_kill", "sandbox_rollback", "sandbox_run", "sandbox_set_timeout", "sandbox_write_file"}
 SAME_TWICE = {"computer_move", "computer_set_clipboard", "sandbox_kill", "sandbox_pause", "sandbox_resume",
@@ -55,7 +62,7 @@ def build(*, sandbox: str | None = None, budget: Budget = SMALL) -> MCPServer[An
         lifespan=lifespan,
         log_level="WARNING",
     )
-    for group in (Computer(desks), Sandboxes(desks)):
+    for group in (Computer(desks), Elements(desks), Eyes(desks), Sandboxes(desks)):
         for name, method in inspect.getmembers(group, inspect.ismethod):
             if not name.startswith("_"):
                 server.add_tool(telling(method), name=name, annotations=hints(name), structured_output=False)

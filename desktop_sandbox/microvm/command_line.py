@@ -49,6 +49,8 @@ class Descriptors:
     serial: int
     qmp: int
     ports: Sequence[int]
+    tap: int | None = None
+    """The other end of the network card's wire; None: it has none, and the card stands in the guest all the same."""
 
     def all(self) -> tuple[int, ...]:
         """Every number."""
@@ -60,16 +62,21 @@ class Descriptors:
             self.serial,
             self.qmp,
             *self.ports,
+            *(() if self.tap is None else (self.tap,)),
         )
 
 
 @dataclass(frozen=True)
 class Boot:
-    """Paths of kernel and initrd (as QEMU sees them) and the kernel's command line, for a cold boot."""
+    """Paths of kernel and initrd (as QEMU sees them) and the kernel's command line, for a cold boot.
+
+    `own_memory`: the RAM file is this machine's alone; else it is a sealed one, and mapped copy-on-write.
+    """
 
     kernel: str
     initrd: str
     arguments: str
+    own_memory: bool = True
 
 
 def qemu_arguments(
@@ -83,9 +90,10 @@ def qemu_arguments(
 ) -> list[str]:
     """QEMU's arguments after its own path.
 
-    With `boot` the RAM file is shared, so that it becomes a template's; without, it is mapped private (copy on write)
-    and the machine waits for `migrate-incoming`: of a template's state, or (`devices_only`) of a checkpoint's, which
-    has no configuration section. Either way vCPUs do not run before `cont`.
+    With `boot` the RAM file is shared, so that it becomes a template's (`own_memory`), or mapped private (copy on
+    write), being a sealed one. Without `boot` it is mapped private, and the machine waits for `migrate-incoming`: of a
+    template's state, or (`devices_only`) of a checkpoint's, which has no configuration section. Either way vCPUs do
+    not run before `cont`.
     """
     machine = "microvm,acpi=on,rtc=on,pcie=off,usb=off,isa-serial=on,mem-merge=off,dump-guest-core=off"
     if devices_only:
@@ -101,10 +109,10 @@ def qemu_arguments(
         f"{shape.memory_mib}M",
     ]
     args += ["-rtc", "base=utc,clock=host"]
-    args += ["-object", _ram(shape, files.ram, shared=boot is not None)]
+    args += ["-object", _ram(shape, files.ram, shared=boot is not None and boot.own_memory)]
     args += _sockets(files)
     args += _disk(files)
-    args += _devices()
+    args += _devices(files.tap)
     args += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if devices_only:
         args += ["-global", "migration.send-configuration=off"]
@@ -166,13 +174,17 @@ def _disk(files: Descriptors) -> list[str]:
     return args
 
 
-def _devices() -> list[str]:
+def _devices(tap: int | None) -> list[str]:
     args = ["-device", "virtio-blk-device,drive=overlay,serial=root"]
     args += ["-device", "virtio-serial-device,max_ports=8"]
     for number, port in enumerate(PORTS, start=1):
         args += ["-device", f"virtserialport,nr={number},chardev={port},name=desktop.{port}"]
     args += ["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-device,rng=rng0"]
-    args += ["-device", f"virtio-net-device,mac={GUEST_MAC}"]
+    # the guest sees the same card with and without a wire: no offloads, since the tap has no header for them
+    wire = "" if tap is None else ",netdev=net0"
+    if tap is not None:
+        args += ["-netdev", f"tap,id=net0,fd={tap}"]
+    args += ["-device", f"virtio-net-device,mac={GUEST_MAC}{wire}"]
     return args
 
 

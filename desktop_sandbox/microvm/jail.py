@@ -17,8 +17,8 @@ from desktop_sandbox.errors import ConfigurationError
 # above the ranges that systemd and container engines hand out
 FIRST_UID = 1_900_000_000
 UIDS = 4096
-# the last two are the media process's and a template build's
-SANDBOX_UIDS = UIDS - 2
+# the last three are the gateway's, the media process's and a template build's
+SANDBOX_UIDS = UIDS - 3
 
 
 def first_uid(tag: str) -> int:
@@ -29,6 +29,11 @@ def first_uid(tag: str) -> int:
 def media_uid(tag: str) -> int:
     """The uid of a HOME's media process."""
     return first_uid(tag) + UIDS - 2
+
+
+def gateway_uid(tag: str) -> int:
+    """The uid of the process that dials for a HOME's machines."""
+    return first_uid(tag) + UIDS - 3
 
 
 _READABLE = ("/usr/lib", "/usr/lib64", "/usr/share/qemu", "/usr/share/seabios", "/usr/share/ovmf")

@@ -13,7 +13,7 @@ import re
 import shlex
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,13 @@ class Machine:
         boot: Boot | None = None,
         devices_only: bool = False,
         origin: str = "",
+        tap: int | None = None,
         file_limit_bytes: int = 1 << 40,
     ) -> Machine:
         """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left.
 
-        `devices_only`: what it loads is a checkpoint's state. `origin` names the template whose RAM it maps.
+        `devices_only`: what it loads is a checkpoint's state. `origin` names the template whose RAM it maps. `tap`: the
+        other end of its network card's wire, which stays the caller's.
         """
         spawning = asyncio.ensure_future(
             asyncio.to_thread(
@@ -102,6 +104,7 @@ class Machine:
                 disk,
                 boot,
                 devices_only,
+                tap,
                 file_limit_bytes,
             )
         )
@@ -120,6 +123,7 @@ class Machine:
                         "uid": uid,
                         "shape": asdict(shape),
                         "origin": origin,
+                        "tap": tap,
                         "process": asdict(process.identity),
                     }
                 )
@@ -305,6 +309,7 @@ def _spawn(
     disk: Disk,
     boot: Boot | None,
     devices_only: bool,
+    tap: int | None,
     file_limit_bytes: int,
 ) -> Process:
     with contextlib.ExitStack() as stack:
@@ -331,6 +336,7 @@ def _spawn(
             serial=opened(directory / "serial.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND),
             qmp=listening("qmp"),
             ports=[listening(port) for port in PORTS],
+            tap=tap,
         )
         inside, readable = _show_boot_files(boot)
         name = hypervisor.process_name(machine_id)
@@ -361,5 +367,5 @@ def _spawn(
 def _show_boot_files(boot: Boot | None) -> tuple[Boot | None, list[tuple[str, str]]]:
     if boot is None:
         return None, []
-    inside = Boot("/boot/kernel", "/boot/initrd", boot.arguments)
+    inside = replace(boot, kernel="/boot/kernel", initrd="/boot/initrd")
     return inside, [(boot.kernel, inside.kernel), (boot.initrd, inside.initrd)]

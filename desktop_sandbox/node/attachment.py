@@ -47,6 +47,8 @@ class Attachment:
         self.runs_since: float | None = None
         """When its vCPUs began to run (monotonic), if this server saw it; without `stood_still_s` it ran since."""
         self.stood_still_s = 0.0
+        self.traffic = 0
+        """How much had passed over its network when somebody looked last."""
         self._stopped_at = 0.0
         self._clock_late = False
         self._channel: AgentChannel | None = None

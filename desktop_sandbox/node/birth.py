@@ -15,7 +15,9 @@ from desktop_sandbox.microvm.command_line import PORTS
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import RECORD, Hypervisor, Machine, forget_directory, tail
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
+from desktop_sandbox.snapshots.snapshot import BOOTED
 from desktop_sandbox.snapshots.timings import mark
 
 log = logging.getLogger("desktop_sandbox.node")
@@ -32,28 +34,30 @@ async def bring_up(
     size: tuple[int, int] | None,
     *,
     asleep: bool = False,
+    tap: int | None = None,
 ) -> LiveSandbox:
     """A running sandbox in `directory` (made here, if need be), at the asked screen size, as a machine of its own.
 
-    `asleep`: it has answered, and then stands still; the first call wakes it as a machine of its own.
+    `asleep`: it has answered, and then stands still; the first call wakes it as a machine of its own. `tap`: the other
+    end of its network card's wire, which stays the caller's.
 
     A machine that ends while it is restored is started once more: nobody has used it yet. Raises MachineError and
     others with the ends of console and QEMU's log as evidence; then no process is left.
     """
     step = (origin, hypervisor, sandbox_id, directory, uid, size)
     try:
-        return await _bring_up(*step, asleep=asleep)
+        return await _bring_up(*step, asleep=asleep, tap=tap)
     except MachineError as error:
         log.warning("%s x started again: %s %s", sandbox_id, error.message, error.evidence.get("qemu", ""))
         clear(hypervisor, sandbox_id, directory)
-        return await _bring_up(*step, asleep=asleep)
+        return await _bring_up(*step, asleep=asleep, tap=tap)
 
 
 def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:
     """Remove what a machine that has ended leaves in its folder, but for its logs."""
     forget_directory(directory)
     hypervisor.cgroup.remove(sandbox_id)
-    for name in (OVERLAY, RECORD, "qmp", *PORTS):
+    for name in (OVERLAY, RECORD, BOOTED, "qmp", *PORTS):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 
@@ -67,10 +71,12 @@ async def _bring_up(
     size: tuple[int, int] | None,
     *,
     asleep: bool = False,
+    tap: int | None = None,
 ) -> LiveSandbox:
     os.makedirs(directory, 0o700, exist_ok=True)
-    machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid)
+    machine = await start_child(origin, hypervisor, sandbox_id, directory, uid=uid, tap=tap)
     mark("start")
+    fault_point("create.started")
     live = None
     try:
         live = LiveSandbox(machine, origin.display)

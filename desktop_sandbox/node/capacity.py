@@ -30,11 +30,12 @@ class Figures:
     sandboxes: int
 
 
-def check_room(limits: Limits, now: Figures, *, memory_mib: int, disk_mib: int) -> None:
-    """Raise CapacityError, saying what is short and by how much, if a desktop that needs so much does not fit."""
-    if now.sandboxes >= limits.max_sandboxes:
+def check_room(limits: Limits, now: Figures, *, memory_mib: int, disk_mib: int, count: int = 1) -> None:
+    """Raise CapacityError, saying what is short and by how much, if `count` desktops that need so much do not fit."""
+    if now.sandboxes + count > limits.max_sandboxes:
+        more = f", {count} more are asked for" if count > 1 else ""
         raise CapacityError(
-            f"{now.sandboxes} sandboxes are running, and {limits.max_sandboxes} are allowed",
+            f"{now.sandboxes} sandboxes are running{more}, and {limits.max_sandboxes} are allowed",
             hint="kill one, or raise DESKTOP_SANDBOX_MAX_SANDBOXES",
         )
     for what, free, reserve, need in (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, MachineError, SnapshotMismatchError, UntrustedError
@@ -17,8 +17,11 @@ from desktop_sandbox.node.interface import SnapshotInfo
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.export import Head, Importer, export
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.signing import Keys, show_key
-from desktop_sandbox.snapshots.templates import fsync_directory, wanted_fit
+from desktop_sandbox.snapshots.templates import fsync_directory, offered_fit
+
+_HERE = "use it, remove it first, or import it under another name (--name)"
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -58,8 +61,10 @@ class Carrying(Upkeep):
             size, pieces = await asyncio.to_thread(export, snapshot, about, self._keys)
         return size, in_pieces(pieces)
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
         """A snapshot out of such a file; it is there whole afterwards, or not at all.
+
+        `name`: what it is called here. One that is here already then comes once more, under another id.
 
         Raises UntrustedError for a signer nobody trusted, SnapshotMismatchError that says what does not fit this
         host, ConflictError for one that is here already, InvalidRequestError for a damaged file.
@@ -68,7 +73,7 @@ class Carrying(Upkeep):
         home = self.config.home
 
         def approve(head: Head, key: bytes) -> None:
-            self._approve(head, key, known)
+            self._approve(head, key, set() if name else known)
 
         def make_work(head: Head) -> Path:
             return files.new_directory(home, f"{head.manifest.id}-import-{time.monotonic_ns():x}")
@@ -78,8 +83,10 @@ class Carrying(Upkeep):
             async with aclosing(data) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     await asyncio.to_thread(importer.feed, piece)
-            work, head = await asyncio.to_thread(importer.finish)
-            return await asyncio.shield(self._keep(work, head))
+            taken = importer.head is not None and importer.head.manifest.id in known
+            another = f"ss-{secrets.token_hex(8)}" if taken and name else None
+            work, head = await asyncio.to_thread(importer.finish, another)
+            return await asyncio.shield(self._keep(work, head, name))
         except OSError as error:
             raise MachineError(f"the snapshot cannot be written: {error}", hint="is the disk full?") from error
         finally:
@@ -94,32 +101,47 @@ class Carrying(Upkeep):
                 hint="if you know whose key that is: desktop-sandbox trust add NAME KEY",
             )
         if manifest.id in known:
-            raise ConflictError(f"snapshot {manifest.id} is here already", hint="use it, or remove it first")
-        recipe = self.shop.recipe(str(head.about.get("template")))
-        wanted = replace(wanted_fit(recipe, self.hypervisor), image=manifest.fit.image)
-        try:
-            files.template_of(self.config.home, files.Snapshot(Path(), manifest), wanted)
-        except SnapshotMismatchError as error:
+            raise ConflictError(f"snapshot {manifest.id} is here already", hint=_HERE)
+        differences = manifest.fit.differences(offered_fit(manifest.fit, self.hypervisor))
+        if differences:
             raise SnapshotMismatchError(
-                error.message, hint="nothing was imported; it fits the host it is from"
-            ) from None
+                f"snapshot {manifest.id} does not fit this host: {'; '.join(differences)}",
+                hint="nothing was imported; it fits the host it is from",
+            )
+        self._check_template(manifest)
         check_room(self.limits, read_figures(self.config.home, 0), memory_mib=0, disk_mib=head.body_bytes >> 20)
 
-    async def _keep(self, work: Path, head: Head) -> SnapshotInfo:
+    def _check_template(self, manifest: files.SnapshotManifest) -> None:
+        """Raise SnapshotMismatchError, naming what is needed, unless template and image below a snapshot are here."""
+        try:
+            template = files.template_named(self.config.home, files.Snapshot(Path(), manifest))
+            missing = None if template.image.is_file() else f"images/{template.image.parent.name}"
+        except SnapshotMismatchError:
+            missing = f"templates/{manifest.template}"
+        if missing is not None:
+            raise SnapshotMismatchError(
+                f"this host lacks what snapshot {manifest.id} was taken over: {missing} is not here"
+                f" (template {manifest.template}, RAM {manifest.template_ram[:16]}, image {manifest.fit.image[:16]})",
+                hint="copy that folder into this HOME from the host it is from, as it is: another build of the same"
+                " recipe is another template; nothing was imported",
+            )
+
+    async def _keep(self, work: Path, head: Head, name: str | None = None) -> SnapshotInfo:
         """Make what was imported a snapshot of this host."""
         manifest, about = head.manifest, head.about
         target = work.with_name(manifest.id)
 
         def rename() -> int:
             if target.exists():
-                raise ConflictError(f"snapshot {manifest.id} is here already", hint="use it, or remove it first")
+                raise ConflictError(f"snapshot {manifest.id} is here already", hint=_HERE)
             work.rename(target)
             fsync_directory(target.parent)
+            fault_point("import.renamed")
             return files.Snapshot(target, manifest).size_bytes()
 
         info = SnapshotInfo(
             id=manifest.id,
-            name=str(about["name"])[:200] if about.get("name") else None,
+            name=name or (str(about["name"])[:200] if about.get("name") else None),
             sandbox=str(about.get("sandbox"))[:64],
             parent=None,
             template=str(about.get("template")),

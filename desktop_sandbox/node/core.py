@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError
-from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid
+from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid, gateway_uid
 from desktop_sandbox.microvm.machine import Hypervisor
+from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
 from desktop_sandbox.node.demand import Demand
 from desktop_sandbox.node.interface import Heard, NodeNews
@@ -54,11 +55,14 @@ class NodeCore(ABC):
         """Memory of snapshots that are being forked from."""
         self._pins: Counter[str] = Counter()
         """Snapshots that something is being made from."""
+        self._promoting = asyncio.Lock()
         self._saves = asyncio.Semaphore(_SAVES_AT_ONCE)
         self._creating = 0
         self._last_create = float("-inf")
         self._parked: list[Parked] = []
         self._demand = Demand(config.warm_pool)
+        self._not_put_away: dict[str, float] = {}
+        """When it was last tried in vain to put an idle desktop to disk (monotonic)."""
         self._watched: frozenset[str] = frozenset()
         self._template_uptimes: dict[str, float] = {}
         # a lock lives as long as somebody holds it or waits for it
@@ -66,6 +70,7 @@ class NodeCore(ABC):
         self._listeners: list[Heard] = []
         self._tasks = asyncio.TaskGroup()
         self._background: list[asyncio.Task[None]] = []
+        self.networks = Networks(config.gateway_log, gateway_uid(hypervisor.tag), config.dns_servers, self._start_soon)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.config.home} sandboxes={len(self._live)}>"
@@ -94,10 +99,15 @@ class NodeCore(ABC):
     def _directory(self, sandbox_id: str) -> Path:
         return self.config.home / "sandboxes" / sandbox_id
 
-    def _check_room(self) -> None:
-        """Raise CapacityError unless one more machine fits."""
+    def _check_room(self, count: int = 1, each_mib: int = FIRST_MEMORY_MIB) -> None:
+        """Raise CapacityError unless so many more machines fit, which take so much memory each at first."""
         figures = read_figures(self.config.home, len(self._live) + self._creating)
-        check_room(self.limits, figures, memory_mib=FIRST_MEMORY_MIB * (1 + self._creating), disk_mib=FIRST_DISK_MIB)
+        memory = each_mib * count + FIRST_MEMORY_MIB * self._creating
+        check_room(self.limits, figures, memory_mib=memory, disk_mib=FIRST_DISK_MIB * count, count=count)
+
+    async def _relieve(self) -> bool:
+        """Free some memory by putting away what nobody needs now; whether there was something."""
+        return False
 
     def _take_uid(self) -> int:
         first = first_uid(self.hypervisor.tag)

@@ -7,16 +7,21 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
-from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.errors import InvalidRequestError, NotFoundError
+from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_record
 from desktop_sandbox.node.birth import bring_up
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
 from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.networking import Networking
 from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark, start_stopwatch
@@ -26,7 +31,7 @@ log = logging.getLogger("desktop_sandbox.node")
 MAX_TIMEOUT_S = 365 * 24 * 3600.0
 
 
-class Creating(Parking):
+class Creating(Parking, Networking):
     """The part of a node that makes sandboxes."""
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -35,6 +40,12 @@ class Creating(Parking):
             if spec.snapshot is None:
                 return await self._create(spec, None, key)
             begun_from = await stack.enter_async_context(self._using(spec.snapshot))
+            if spec.network_of is not None:
+                spec = replace(spec, network=(await self.store.get(spec.network_of)).network)
+            elif spec.network is None:
+                # what is born of a sandbox may not reach more than that one, unless somebody says so
+                with contextlib.suppress(NotFoundError):
+                    spec = replace(spec, network=(await self.store.get(begun_from.sandbox)).network)
             return await self._create(replace(spec, template=begun_from.template), begun_from.resolution, key)
 
     async def _create(
@@ -47,11 +58,11 @@ class Creating(Parking):
         asleep: bool = False,
     ) -> SandboxInfo:
         stopwatch = start_stopwatch()
-        self._check(spec)
+        policy = self._check(spec)
         await self._find_room()
         parked = self._take(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
-        size = spec.resolution or saved_size or self.shop.recipe(spec.template).resolution
+        size = spec.resolution or saved_size or self.shop.screen(spec.template)[0]
         record = new_record(sandbox_id, spec, size, key, str(self._directory(sandbox_id)), time.time())
         try:
             record, fresh = await self.store.add(record)
@@ -70,18 +81,22 @@ class Creating(Parking):
         try:
             if parked is None:
                 origin = origin or await self._origin(spec)
-                live = await self._start(sandbox_id, origin, spec.resolution, asleep=asleep)
+                live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
+                fault_point("create.made")
                 self._adopt(live)
             else:
                 live = parked.live
                 self._adopt(live)
+                self.networks.change_soon(sandbox_id, policy)
                 self._start_soon(live.thaw(), f"wake {sandbox_id}")
                 mark("pool")
             identity = live.machine.process.identity
             await self.store.set_process(sandbox_id, identity.pid, identity.start_time, str(live.machine.directory))
             mark("kept")
+            fault_point("create.kept")
             took = {"stages_ms": stopwatch.stages_ms}
             record = await self.store.move(sandbox_id, SandboxEvent.STARTED, now=time.time(), data=took)
+            await self._note_missing_network(sandbox_id, policy)
         except BaseException as error:
             await asyncio.shield(self._give_up(sandbox_id, error, live))
             raise
@@ -90,8 +105,9 @@ class Creating(Parking):
         log.info("%s = running, pid %d, template %s", sandbox_id, identity.pid, spec.template)
         return record.info()
 
-    def _check(self, spec: SandboxSpec) -> None:
-        recipe = self.shop.recipe(spec.template)
+    def _check(self, spec: SandboxSpec) -> Policy:
+        policy = parse_policy(spec.network)
+        _, largest = self.shop.screen(spec.template)
         if spec.timeout_s is not None:
             check_timeout(spec.timeout_s)
         if spec.freeze_after_s is not None and not 0 <= spec.freeze_after_s <= MAX_TIMEOUT_S:
@@ -102,7 +118,8 @@ class Creating(Parking):
             raise InvalidRequestError(f"on_timeout {spec.on_timeout!r}", hint='"kill" or "pause"')
         if spec.resolution is not None:
             width, height = spec.resolution
-            check_resolution(width, height, recipe.max_resolution)
+            check_resolution(width, height, largest)
+        return policy
 
     async def _origin(self, spec: SandboxSpec) -> Origin:
         if spec.snapshot is not None:
@@ -113,17 +130,40 @@ class Creating(Parking):
         return Origin(template, memory)
 
     async def _start(
-        self, sandbox_id: str, origin: Origin, size: tuple[int, int] | None, *, asleep: bool = False
+        self,
+        sandbox_id: str,
+        origin: Origin,
+        size: tuple[int, int] | None,
+        policy: Policy = NOTHING,
+        *,
+        asleep: bool = False,
     ) -> LiveSandbox:
-        uid = self._take_uid()
-        directory = self._directory(sandbox_id)
-        try:
-            live = await bring_up(origin, self.hypervisor, sandbox_id, directory, uid, size, asleep=asleep)
-        except BaseException:
-            self._uids.discard(uid)
-            raise
+        def start(directory: Path, uid: int, tap: int | None) -> Awaitable[LiveSandbox]:
+            return bring_up(origin, self.hypervisor, sandbox_id, directory, uid, size, asleep=asleep, tap=tap)
+
+        live = await self._wired(sandbox_id, policy, start)
         live.origin = origin.template.directory.name
         live.from_template = origin.snapshot is None
+        return live
+
+    async def _wired(
+        self, sandbox_id: str, policy: Policy, start: Callable[[Path, int, int | None], Awaitable[LiveSandbox]]
+    ) -> LiveSandbox:
+        """Start a machine (in this folder, under this uid, at this end of a wire) with a network behind its card."""
+        uid = self._take_uid()
+        directory = self._directory(sandbox_id)
+        namespace = None
+        try:
+            namespace = await self.networks.prepare()
+            mark("namespace")
+            live = await start(directory, uid, None if namespace is None else namespace.tap)
+        except BaseException:
+            self._uids.discard(uid)
+            if namespace is not None:
+                namespace.close()
+            raise
+        if namespace is not None:
+            self.networks.attach(sandbox_id, directory, namespace, policy)
         return live
 
     async def _template(self, name: str) -> Template:
@@ -156,6 +196,7 @@ def new_record(
             "on_timeout": spec.on_timeout,
             "auto_resume": spec.auto_resume,
             "freeze_after_s": spec.freeze_after_s,
+            "network": policy_record(parse_policy(spec.network)),
         },
         snapshot=spec.snapshot,
     )

@@ -123,6 +123,8 @@ def migrate(link: sqlite3.Connection, migrations: Sequence[str]) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    path.touch(0o600)
+    path.chmod(0o600)  # there are secrets in it; the files beside it get the same mode
     link = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     link.row_factory = sqlite3.Row
     link.execute("PRAGMA journal_mode=WAL")

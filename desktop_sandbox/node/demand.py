@@ -20,6 +20,10 @@ class Demand:
         """One of this template is asked for."""
         self._asked.setdefault(template, deque(maxlen=max(1, self.bound))).append(now)
 
+    def forget(self, template: str) -> None:
+        """There is no such template any more."""
+        self._asked.pop(template, None)
+
     def wanted(self, now: float) -> dict[str, int]:
         """How many to keep of each: as many as the last minute took, one for a quarter of an hour; the newest first."""
         left = self.bound

@@ -46,6 +46,7 @@ class Ending(Upkeep):
         """End its machine, and let go of all that was the machine's; its record is another matter."""
         sandbox_id = live.machine.id
         await live.kill()
+        self.networks.remove(sandbox_id)
         if self._live.get(sandbox_id) is live:
             del self._live[sandbox_id]
         if live.uid is not None:

@@ -13,16 +13,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
+from desktop_sandbox.errors import CapacityError, DesktopSandboxError, InvalidRequestError
+from desktop_sandbox.node.core import FIRST_MEMORY_MIB
 from desktop_sandbox.node.creating import Creating
 from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec
+from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up
+from desktop_sandbox.snapshots.checkpoint import pages_expected
+from desktop_sandbox.snapshots.faults import fault_point
 
 log = logging.getLogger("desktop_sandbox.node")
 
 MAX_FORK = 256
 _AT_ONCE = 4
+_PAGES_IN_MIB = 256
 _FIRST_CALLS_S = 0.5
 _TRIES = 3
 _CATCH_UP_S = 2.0
@@ -43,7 +48,9 @@ class Forking(Creating, Saving):
         if not 1 <= count <= MAX_FORK:
             raise InvalidRequestError(f"a fork into {count}", hint=f"from 1 to {MAX_FORK}")
         parent = await self.store.get(sandbox_id)
-        info, delta = await self._save(await self.live(sandbox_id), "fork")
+        live = await self.live(sandbox_id)
+        await self._find_room_for(live, count)
+        info, delta = await self._save(live, "fork")
         spec = SandboxSpec(
             timeout_s=timeout_s,
             metadata=parent.metadata if metadata is None else metadata,
@@ -51,15 +58,28 @@ class Forking(Creating, Saving):
             on_timeout=parent.info().on_timeout,
             auto_resume=parent.info().auto_resume,
             freeze_after_s=parent.info().freeze_after_s,
+            network=parent.network,
         )
+        fault_point("fork.saved")
         async with self._using(info.id):
             self._fresh[info.id] = delta
             try:
                 made = await self._children(replace(spec, template=info.template), info.resolution, count)
             finally:
                 self._fresh.pop(info.id, None)
+        fault_point("fork.made")
         self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
         return made
+
+    async def _find_room_for(self, live: LiveSandbox, count: int) -> None:
+        """Raise CapacityError, before anything is done, where so many children of this machine do not fit."""
+        pages = await asyncio.to_thread(pages_expected, live.machine)
+        try:
+            await self._find_room(count, max(FIRST_MEMORY_MIB, pages // _PAGES_IN_MIB))
+        except CapacityError as error:
+            error.message = f"no room for a fork into {count}: {error.message}"
+            error.hint = f"fork into fewer, or {error.hint}"
+            raise
 
     async def _wake(self, sandbox_ids: Sequence[str]) -> None:
         """Children that nobody has called go on too: one after another, each when the one before has caught up."""

@@ -28,6 +28,7 @@ from desktop_sandbox.node.idleness import (
 )
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
+from desktop_sandbox.snapshots.snapshot import booted_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -60,7 +61,13 @@ class Freezing(Saving):
                     log.exception("%s x freezing", live.machine.id)
 
     async def _consider(self, live: LiveSandbox, quiet: WeakKeyDictionary[LiveSandbox, Idleness]) -> None:
-        if live.frozen or not live.machine.process.alive():
+        if not live.machine.process.alive():
+            return
+        traffic = self.networks.traffic(live.machine.id)
+        moved, live.traffic = traffic != live.traffic, traffic
+        if live.frozen:
+            if moved:  # something came for it, and waits
+                await live.guest(by_itself=True)
             return
         if live.freeze_after_s is None:
             spec = (await self.store.get(live.machine.id)).spec
@@ -70,7 +77,7 @@ class Freezing(Saving):
             return
         now = time.monotonic()
         idle = quiet.setdefault(live, Idleness(live.freeze_after_s, live.used_at))
-        if live.busy or live.machine.id in self._watched:
+        if live.busy or moved or live.machine.id in self._watched:
             idle.disturbed(now)
         elif live.used_at > idle.since:
             idle.disturbed(live.used_at)
@@ -101,6 +108,8 @@ class Freezing(Saving):
 
         Templates that do not say so are learned from their own children; until then 0, so that all counts as young.
         """
+        if booted_fit(live.machine.directory) is not None:
+            return 0.0  # nothing in it runs since its template was made
         known = self._template_uptimes.get(live.origin)
         if known is None:
             template = await asyncio.to_thread(self._template_below, live)

@@ -17,11 +17,15 @@ from desktop_sandbox.node.interface import (
     CommandOutput,
     CommandSpec,
     FileInfo,
+    FileListing,
     NodeNews,
     SandboxInfo,
     Screenshot,
     ScreenshotSpec,
 )
+from desktop_sandbox.node.windows import parse_windows
+from desktop_sandbox.screen.encode import Cursor
+from desktop_sandbox.screen.framebuffer import Frame
 
 MIN_SCREEN_PX = 64
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -51,6 +55,14 @@ class GuestCalls(NodeCore):
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
         """The screen as it is now (or once it is stable)."""
         return await (await self.live(sandbox_id)).screenshot(spec)
+
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
+        """The screen's pixels now, without the pointer."""
+        return await (await self.live(sandbox_id)).frame(wake=wake)
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        """The pointer's place and picture, and its name."""
+        return await (await self.live(sandbox_id)).cursor(name=name)
 
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live; the guest knows its largest."""
@@ -97,13 +109,15 @@ class GuestCalls(NodeCore):
 
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         """Windows, bottom to top."""
-        found: list[dict[str, Any]] = await self._ask(sandbox_id, "windows.list", {})
-        return found
+        return parse_windows(await self._ask(sandbox_id, "windows.list", {}))
 
-    async def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
+    async def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         """A file's content in chunks."""
         channel = (await (await self.live(sandbox_id)).guest()).channel
-        async with channel.stream("file.read", {"path": path, "user": user}, timeout_s=None) as stream:
+        params = {"path": path, "user": user, "offset": offset, "length": length}
+        async with channel.stream("file.read", params, timeout_s=None) as stream:
             async for _, data in stream:
                 yield data
             await stream.result()
@@ -116,14 +130,15 @@ class GuestCalls(NodeCore):
         await channel.request("file.write", {"path": path, "user": user, "mode": mode}, timeout_s=None, stdin=data)
         return await self.stat_file(sandbox_id, path, user=user)
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> list[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         """Entries below a folder."""
         answer = await self._ask(sandbox_id, "file.list", {"path": path, "depth": depth, "user": user})
-        return [_file(entry) for entry in answer["entries"]]
+        return FileListing([_file(entry) for entry in answer["entries"]], bool(answer["truncated"]))
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
-        """One entry."""
-        return _file(await self._ask(sandbox_id, "file.stat", {"path": path, "user": user}))
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
+        """One entry. An older agent is not asked to follow links: it does not know how."""
+        params = {"path": path, "user": user} | ({"follow": True} if follow else {})
+        return _file(await self._ask(sandbox_id, "file.stat", params))
 
     async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
         """Make a folder and those above it."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from desktop_sandbox.errors import ConflictError
 from desktop_sandbox.node.capacity import read_figures
-from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.interface import SandboxState, TemplateInfo
+from desktop_sandbox.node.parking import Parking
 
 
-class HostCalls(NodeCore):
+class HostCalls(Parking):
     """The part of a node that is about its host."""
 
     async def templates(self) -> Sequence[TemplateInfo]:
@@ -29,9 +29,10 @@ class HostCalls(NodeCore):
         running = await self.store.list(states=[SandboxState.RUNNING, SandboxState.CREATING], template=name, limit=1)
         if running[0]:
             raise ConflictError(f"template {name} is in use by {running[0][0].id}", hint="kill its sandboxes first")
+        await self._let_go(name)
+        await self.shop.remove(name)
         if found is not None:
             self._memory.forget(found)
-        await self.shop.remove(name)
 
     async def usage(self) -> dict[str, Any]:
         """Capacity and what is used of it."""

@@ -54,7 +54,9 @@ class House(Returning):
     async def _expire(self, now: float) -> None:
         for live in list(self._live.values()):
             live.machine.trim_logs()
-        for record in await self.store.all(SandboxState.RUNNING):
+        for record in await self.store.all(SandboxState.RUNNING, SandboxState.PAUSED):
+            if record.state is SandboxState.PAUSED and not record.put_away:
+                continue
             if record.expires_at is not None and record.expires_at <= now:
                 try:
                     await self._expire_one(record)

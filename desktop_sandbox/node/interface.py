@@ -10,9 +10,15 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actions.model import Action
+from desktop_sandbox.elements import Element, ElementTree, Match, Scope
+from desktop_sandbox.node.reach_interface import Reach
+
+if TYPE_CHECKING:
+    from desktop_sandbox.screen.encode import Cursor
+    from desktop_sandbox.screen.framebuffer import Frame
 
 
 class SandboxState(StrEnum):
@@ -32,7 +38,8 @@ class SandboxSpec:
     `snapshot`: begin from this snapshot instead of the template. `on_timeout`: "kill", or "pause" when it expires.
     `auto_resume`: a paused sandbox resumes by itself when somebody acts on it or looks at it.
     `freeze_after_s`: idle and unwatched for so long, its vCPUs stand still until the next call; 0: never, None: as the
-    node does by itself.
+    node does by itself. `network`: what it may reach (docs/network.md); None: as the sandbox of `snapshot`, else the
+    internet. `network_of`, with a snapshot: as this sandbox, secrets included.
     """
 
     template: str = "desktop"
@@ -43,6 +50,8 @@ class SandboxSpec:
     on_timeout: str = "kill"
     auto_resume: bool = False
     freeze_after_s: float | None = None
+    network: object = field(default=None, repr=False)
+    network_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,30 @@ class SandboxInfo:
     freeze_after_s: float | None = None
     frozen: bool = False
     """Whether it stands still in memory, being idle; it is running all the same, and the next call wakes it."""
+    network: Any = "internet"
+    """What it may reach: "none", "internet", or allow and deny, each a list of rules."""
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A sandbox's network. `available`: whether its machine has one; if not, `why`. `counters`: connections, refused,
+    failed, lookups, sent_bytes, received_bytes, open."""
+
+    policy: Any
+    available: bool
+    why: str | None
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class NetworkTotals:
+    """What passed for all sandboxes since the server began, and for each that runs; whether a gateway runs, and how
+    often one has ended by itself."""
+
+    running: bool
+    ends: int
+    total: Mapping[str, int]
+    by_sandbox: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +132,10 @@ class SandboxPage:
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`)."""
+    """A template: `state` is "ready", "building", "missing" (recipe without template) or "stale" (and `why`).
+
+    `promoted_from`: the snapshot that it was made of; None for one that is built of a recipe.
+    """
 
     name: str
     state: str
@@ -108,6 +144,7 @@ class TemplateInfo:
     created_at: float | None = None
     size_bytes: int | None = None
     resolution: tuple[int, int] | None = None
+    promoted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +173,54 @@ class Screenshot:
     width: int
     height: int
     stable: bool | None = None
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """Which elements to read. `scope`: "focused" (the window with the focus), or "all"; `app` names one app instead: a
+    part of its name, or its process id. `hidden`: also what cannot be seen. Times in seconds, sizes in bytes."""
+
+    scope: Scope = "focused"
+    app: str | None = None
+    hidden: bool = False
+    max_depth: int = 60
+    max_nodes: int = 500
+    max_bytes: int = 256 << 10
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class ElementQuery:
+    """Which elements are meant; `match` says how `name` is; all `states` must hold ("-focused": must not)."""
+
+    role: str | None = None
+    name: str | None = None
+    match: Match = "substring"
+    states: Sequence[str] = ()
+    limit: int = 20
+
+
+@dataclass(frozen=True)
+class ClickSpec:
+    """How an element is clicked; `count` 2 is a double click; `modifiers` as in the action click."""
+
+    button: str = "left"
+    count: int = 1
+    modifiers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class WindowChange:
+    """What to do to a window: `window` is its id, or (a part of) its title or class; `verb` one of activate, close,
+    minimise, maximise, restore, fullscreen, move (x, y), resize (width, height); pixels."""
+
+    window: str
+    verb: str
+    x: int | None = None
+    y: int | None = None
+    width: int | None = None
+    height: int | None = None
+    timeout_s: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -190,6 +275,14 @@ class FileInfo:
 
 
 @dataclass(frozen=True)
+class FileListing:
+    """What lies below a folder; `truncated`: there is more than could be told."""
+
+    files: Sequence[FileInfo]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
 class ScreenSource:
     """What the media process of the same host needs to read a screen: `facts` as `source` in docs/streaming.md, and a
     read-only descriptor that now belongs to the caller."""
@@ -212,7 +305,7 @@ Heard = Callable[[str, NodeNews, str], None]
 """A listener: sandbox id, what happened, and why (maybe empty)."""
 
 
-class Node(Protocol):
+class Node(Reach, Protocol):
     """One host's desktops."""
 
     async def create(self, spec: SandboxSpec, *, key: str | None = None) -> SandboxInfo:
@@ -243,6 +336,22 @@ class Node(Protocol):
         """Let it expire `timeout_s` from now, or never."""
         ...
 
+    async def network(self, sandbox_id: str) -> NetworkInfo:
+        """A sandbox's policy, whether it has a network at all, and what has passed."""
+        ...
+
+    async def set_network(self, sandbox_id: str, network: object) -> SandboxInfo:
+        """Change what a sandbox may reach; connections that are not allowed any more have ended when this returns."""
+        ...
+
+    async def network_log(self, sandbox_id: str, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """The last connections and lookups, oldest first; those that go on have the outcome `open`."""
+        ...
+
+    def network_totals(self) -> NetworkTotals:
+        """What passed for all sandboxes since this server began."""
+        ...
+
     async def checkpoint(
         self, sandbox_id: str, *, name: str | None = None, description: str = "", tags: Sequence[str] = ()
     ) -> SnapshotInfo:
@@ -268,8 +377,11 @@ class Node(Protocol):
         """Put a sandbox away: to disk, no process left. Once more does nothing."""
         ...
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays.
+
+        `from_disk`: boot it from its disk, without what it had in memory.
+        """
         ...
 
     async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
@@ -295,12 +407,17 @@ class Node(Protocol):
         """Remove a snapshot. ConflictError while a paused sandbox rests on it."""
         ...
 
+    async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
+        """A template `name` that begins where the snapshot was taken. ConflictError where the name is taken."""
+        ...
+
     async def export_snapshot(self, snapshot_id: str) -> tuple[int, AsyncIterator[bytes]]:
         """A snapshot as one signed file: its length in bytes, and its content in pieces."""
         ...
 
-    async def import_snapshot(self, data: AsyncIterator[bytes]) -> SnapshotInfo:
-        """A snapshot out of such a file; it is there whole afterwards, or not at all."""
+    async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
+        """A snapshot out of such a file; it is there whole afterwards, or not at all. `name`: what it is called here;
+        one that is here already then comes once more, under another id."""
         ...
 
     async def signing_key(self) -> str:
@@ -339,6 +456,15 @@ class Node(Protocol):
         """The screen as it is now (or once it is stable)."""
         ...
 
+    async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
+        """The screen's pixels now, without the pointer, the caller's to change. A frozen sandbox is looked at as it
+        is, or with `wake` woken first: whoever waits for it to do something must let it."""
+        ...
+
+    async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
+        """The pointer's place and picture, and with `name` what its program called it, if it did and it is awake."""
+        ...
+
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live."""
         ...
@@ -356,11 +482,48 @@ class Node(Protocol):
         ...
 
     async def windows(self, sandbox_id: str) -> Sequence[dict[str, Any]]:
-        """Windows, bottom to top: id, title, class, pid, x, y, width, height, active."""
+        """Windows, bottom to top: id, title, class, pid, x, y, width, height, active, states (minimised, maximised,
+        fullscreen, modal, above, attention)."""
         ...
 
-    def read_file(self, sandbox_id: str, path: str, *, user: str = "user") -> AsyncIterator[bytes]:
-        """A file's content in chunks."""
+    async def tree(self, sandbox_id: str, spec: TreeSpec) -> ElementTree:
+        """Read elements of the accessibility tree."""
+        ...
+
+    async def find_elements(self, sandbox_id: str, query: ElementQuery, spec: TreeSpec) -> ElementTree:
+        """Find elements; NotFoundError says what there is instead."""
+        ...
+
+    async def element(self, sandbox_id: str, element_id: str, verb: str, action: str | None = None) -> Element:
+        """Do "look", "show", "focus" or "invoke" (`action`; None: the first) to an element; as it is afterwards.
+        NotFoundError if it is gone."""
+        ...
+
+    async def set_element(self, sandbox_id: str, element_id: str, value: str, *, batch_id: str) -> Element:
+        """Set an element's text or number; typed, where its app takes text from the keyboard only."""
+        ...
+
+    async def click_element(
+        self, sandbox_id: str, element_id: str, click: ClickSpec, *, batch_id: str
+    ) -> tuple[Element, tuple[int, int]]:
+        """Click the middle of what can be seen of an element; it, and where."""
+        ...
+
+    async def change_window(self, sandbox_id: str, change: WindowChange) -> dict[str, Any]:
+        """Change a window: {"done", "window"}, null once it is closed; `done` false: asked for, and not so in time.
+        NotFoundError lists the windows."""
+        ...
+
+    async def launch_window(
+        self, sandbox_id: str, argv: Sequence[str] | str, uri: str | None, wait_s: float
+    ) -> tuple[int, dict[str, Any]]:
+        """Start an app and wait for a new window: its process id and the window. DeadlineError lists the windows."""
+        ...
+
+    def read_file(
+        self, sandbox_id: str, path: str, *, user: str = "user", offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """A file's content in chunks, from the byte `offset` on, at most `length` bytes."""
         ...
 
     async def write_file(
@@ -375,12 +538,12 @@ class Node(Protocol):
         """Write a file whole (it appears complete or not at all); folders on the way are made."""
         ...
 
-    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> Sequence[FileInfo]:
+    async def list_files(self, sandbox_id: str, path: str, *, depth: int = 1, user: str = "user") -> FileListing:
         """Entries below a folder."""
         ...
 
-    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
-        """One entry, or NotFoundError."""
+    async def stat_file(self, sandbox_id: str, path: str, *, user: str = "user", follow: bool = False) -> FileInfo:
+        """One entry, or NotFoundError; with `follow`, what a link leads to."""
         ...
 
     async def make_folder(self, sandbox_id: str, path: str, *, user: str = "user") -> FileInfo:
@@ -439,6 +602,14 @@ class Node(Protocol):
 
     async def set_clipboard(self, sandbox_id: str, text: str) -> None:
         """Put text into the desktop's clipboard."""
+        ...
+
+    async def get_clipboard_picture(self, sandbox_id: str) -> bytes:
+        """The picture in the desktop's clipboard as PNG, empty if it holds none; not decoded, and not to be trusted."""
+        ...
+
+    async def set_clipboard_picture(self, sandbox_id: str, picture: bytes) -> None:
+        """Put a PNG into the desktop's clipboard."""
         ...
 
     async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:

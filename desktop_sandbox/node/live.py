@@ -5,6 +5,7 @@ Decides nothing about life and death; LocalNode does. Every method ends within a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -13,18 +14,22 @@ from typing import Any, TypeVar
 
 from actions.model import Action, to_wire
 from actions.validate import ActionValueError, check_on_screen
-from desktop_sandbox.errors import ConflictError, DesktopSandboxError, InvalidActionError
+from desktop_sandbox.errors import ConflictError, DeadlineError, DesktopSandboxError, GuestError, InvalidActionError
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
 from desktop_sandbox.node.attachment import Attachment
 from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_quick, patience_s
 from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
+from desktop_sandbox.screen.encode import Cursor
+from desktop_sandbox.screen.framebuffer import Frame
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
 from desktop_sandbox.screen.screenshot import take
 from desktop_sandbox.snapshots.timings import mark
 
 T = TypeVar("T")
+NAME_S = 3.0
+_LONGEST_NAME = 64
 
 
 class LiveSandbox(Attachment):
@@ -110,6 +115,27 @@ class LiveSandbox(Attachment):
                 return await take(self._screen, spec)
         return await take(await self.find_screen(), spec)
 
+    async def frame(self, *, wake: bool) -> Frame:
+        """The screen's pixels now; a frozen machine stays so without `wake`."""
+        if wake:
+            await self.thaw()
+        self.used_at = time.monotonic()
+        if self._screen is not None:
+            with contextlib.suppress(StaleFramebuffer):
+                return await asyncio.to_thread(self._screen.read)
+        return await asyncio.to_thread((await self.find_screen()).read)
+
+    async def cursor(self, *, name: bool) -> tuple[Cursor, str | None]:
+        """The pointer's place and picture; its name where that is wanted, known, and of that very picture."""
+        cursor, serial = await self._look(lambda screen: screen.numbered_cursor())
+        if not name or self.frozen:
+            return cursor, None
+        try:
+            answer = await self.ask(lambda guest: guest.channel.request("cursor.name", {}, timeout_s=NAME_S))
+        except (GuestError, DeadlineError):
+            return cursor, None
+        return cursor, cursor_name(answer, serial)
+
     # --- actions
 
     async def act(
@@ -178,6 +204,14 @@ class LiveSandbox(Attachment):
         if self._memory_fd >= 0:
             os.close(self._memory_fd)
             self._memory_fd = -1
+
+
+def cursor_name(answer: object, serial: int) -> str | None:
+    """The name in a guest's answer to cursor.name, if it makes sense and is of the cursor with this serial."""
+    if not isinstance(answer, dict) or answer.get("serial") != serial:
+        return None
+    name = answer.get("name")
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable() else None
 
 
 def dead_reason(machine: Machine) -> str:

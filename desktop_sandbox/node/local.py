@@ -1,8 +1,9 @@
 """The node of this host: takes over a HOME, and lets go of it. What it can do is in the parts it is made of.
 
-core, upkeep (snapshots), ending, creating, saving, returning (roll back, pause, resume), forking, freezing, lookup,
-house;
-guest_calls, watching and host_calls ask a running sandbox, or the host; recovery is what happens at the start.
+core, upkeep (snapshots), ending, networking, creating, saving, returning (roll back, pause, resume), forking,
+freezing, lookup, house;
+guest_calls, elements, reaching, watching and host_calls ask a running sandbox, or the host; recovery is what happens at
+the start.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from desktop_sandbox.microvm.jail import media_uid
 from desktop_sandbox.microvm.machine import socket_path
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.carrying import Carrying
+from desktop_sandbox.node.elements import Elements
 from desktop_sandbox.node.forking import Forking
 from desktop_sandbox.node.freezing import Freezing
-from desktop_sandbox.node.guest_calls import GuestCalls
 from desktop_sandbox.node.host_calls import HostCalls
 from desktop_sandbox.node.house import House
 from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
+from desktop_sandbox.node.promoting import Promoting
+from desktop_sandbox.node.reaching import Reaching
+from desktop_sandbox.node.reclaiming import Reclaiming
 from desktop_sandbox.node.recovery import recover
 from desktop_sandbox.node.store import Store
 from desktop_sandbox.node.warm_pool import WarmPool
@@ -35,7 +39,21 @@ from desktop_sandbox.snapshots.keeper import KeeperClient
 from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
-class LocalNode(Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, Pictures, GuestCalls, HostCalls):
+class LocalNode(
+    Lookup,
+    House,
+    Reclaiming,
+    Forking,
+    Freezing,
+    WarmPool,
+    Carrying,
+    Promoting,
+    Watching,
+    Pictures,
+    Elements,
+    Reaching,
+    HostCalls,
+):
     """This host's desktops. Make it with `start`, end it with `aclose` in the same task."""
 
     @property
@@ -58,18 +76,22 @@ class LocalNode(Lookup, House, Forking, Freezing, WarmPool, Carrying, Watching, 
             lock.close()
             raise
         await node._tasks.__aenter__()
+        node._start_soon(node.networks.start(), "networks")
         for live in await recover(node.store, home, hypervisor):
             node._adopt(live)
+            node._start_soon(node._adopt_network(live), f"network of {live.machine.id}")
             node._start_soon(node._greet(live), f"greet {live.machine.id}")
         await node.tidy_snapshots()
         node._start_soon(node._keep_house(), "house")
         node._start_soon(node._keep_still(), "freezing")
+        node._start_soon(node._keep_memory(), "keeping memory free")
         node._start_soon(node._preload(SandboxSpec().template), "preload")
         node._start_soon(node._keep_warm(), "warm pool")
         return node
 
     async def aclose(self) -> None:
         """Let go of everything; machines run on, and the next node of this HOME adopts them."""
+        await self.networks.aclose()
         for task in self._background:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 from desktop_sandbox.errors import ConflictError
@@ -25,7 +25,7 @@ class Lookup(Returning):
 
     def _info(self, record: SandboxRecord) -> SandboxInfo:
         live = self._live.get(record.id)
-        return replace(record.info(), frozen=live is not None and live.frozen)
+        return record.info(frozen=live is not None and live.frozen)
 
     async def list(
         self,
@@ -57,7 +57,8 @@ class Lookup(Returning):
             if found is not None:
                 return found
             record = await self.store.get(sandbox_id)
-            if not (resume and record.state is SandboxState.PAUSED and record.info().auto_resume):
+            comes_back = record.put_away or (record.state is SandboxState.PAUSED and record.info().auto_resume)
+            if not (resume and comes_back):
                 break
             await self.resume(sandbox_id)
         reason = f": {record.reason}" if record.reason else ""
@@ -92,6 +93,7 @@ class Lookup(Returning):
             "created_at": record.created_at,
             "expires_at": record.expires_at,
             "pid": record.pid,
+            "network": asdict(await self.network(sandbox_id)),
             "directory": str(directory),
             "agent": await found.describe() if found else None,
             "events": [{"time": event.time, "kind": event.kind, "data": dict(event.data)} for event in events],

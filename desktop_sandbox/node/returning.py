@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, MachineError
+from desktop_sandbox.node.booting import DiskOrigin, boot_up, disk_of
 from desktop_sandbox.node.creating import Creating
 from desktop_sandbox.node.interface import NodeNews, SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
+from desktop_sandbox.snapshots.templates import offered_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -48,10 +53,12 @@ class Returning(Creating, Saving):
                     except BaseException:
                         await asyncio.shield(self._as_noted(live))
                         raise
+                    fault_point("rollback.noted")
                     await asyncio.shield(self._put_away(live))
+                    fault_point("rollback.ended")
                     expires_at = record.expires_at
                 else:
-                    await self._find_room()
+                    await self._find_room(returning=True)
                     await self.store.set_snapshot(sandbox_id, snapshot_id)
                     expires_at = self._new_expiry(record, None)
                 record = await self._bring_back(replace(record, snapshot=snapshot_id), origin, expires_at)
@@ -65,19 +72,35 @@ class Returning(Creating, Saving):
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
             if record.state is SandboxState.PAUSED:
-                return record.info()
+                return (await self.store.keep_away(sandbox_id) if record.put_away else record).info()
             live = self._live.get(sandbox_id)
             if live is None:
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs can be paused")
-            try:
-                info, _ = await self._save(live, "pause", go_on=False)
-                record = await self._move(sandbox_id, SandboxEvent.PAUSED, info.id)
-            except BaseException:
-                await asyncio.shield(self._as_noted(live))
-                raise
-            await asyncio.shield(self._put_away(live))
+            return await self._pause(live)
+
+    async def pause_idle(self, sandbox_id: str, because: str) -> bool:
+        """Put one away that stands still, for the node's own sake; False if it does not any more."""
+        async with self._end_lock(sandbox_id):
+            live = self._live.get(sandbox_id)
+            if live is None or not live.frozen or live.busy or sandbox_id in self._watched:
+                return False
+            await self._pause(live, {"because": because})
+        return True
+
+    async def _pause(self, live: LiveSandbox, said: Mapping[str, object] | None = None) -> SandboxInfo:
+        """Save and end its machine; `said`: by itself, and why. The caller holds its lock."""
+        sandbox_id = live.machine.id
+        try:
+            info, _ = await self._save(live, "pause", go_on=False)
+            record = await self._move(sandbox_id, SandboxEvent.PAUSED, info.id, said, put_away=said is not None)
+        except BaseException:
+            await asyncio.shield(self._as_noted(live))
+            raise
+        fault_point("pause.noted")
+        await asyncio.shield(self._put_away(live))
+        fault_point("pause.ended")
         self.tell(sandbox_id, NodeNews.PAUSED)
-        log.info("%s = paused at %s", sandbox_id, info.id)
+        log.info("%s = paused at %s%s", sandbox_id, info.id, f": {said['because']}" if said else "")
         return record.info()
 
     async def _as_noted(self, live: LiveSandbox) -> None:
@@ -88,8 +111,11 @@ class Returning(Creating, Saving):
         else:
             await live.go_on()  # it is not paused: nobody would find it standing still
 
-    async def resume(self, sandbox_id: str, timeout_s: float | None = None) -> SandboxInfo:
-        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays."""
+    async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring a paused sandbox back, for `timeout_s` (None: as long as it was made for); a running one stays.
+
+        `from_disk`: boot it from its disk; what it had in memory stays in its snapshot, and is not brought back.
+        """
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
             if record.state is not SandboxState.PAUSED:
@@ -98,12 +124,53 @@ class Returning(Creating, Saving):
                 return record.info()
             if record.snapshot is None:
                 raise MachineError(f"{sandbox_id} is paused, but at no snapshot", hint="kill it")
-            await self._find_room()
-            async with self._using(record.snapshot):
-                origin = await self.snapshot_origin(record.snapshot)
-                record = await self._bring_back(record, origin, self._new_expiry(record, timeout_s))
-        await self._forget_pause(record.snapshot)
+            await self._find_room(returning=True)
+            expires_at, at = self._new_expiry(record, timeout_s), record.snapshot
+            if record.put_away and timeout_s is None:
+                expires_at = record.expires_at  # its time went on
+            async with self._using(at):
+                if from_disk:
+                    record = await self._boot_back(record, at, expires_at)
+                else:
+                    origin = await self._pause_origin(record, at)
+                    record = await self._bring_back(record, origin, expires_at)
+        if not from_disk:  # else it is the only place where its memory is, as long as it goes on from there
+            await self._forget_pause(record.snapshot)
         return (await self.store.get(sandbox_id)).info()
+
+    async def _pause_origin(self, record: SandboxRecord, snapshot_id: str) -> Origin:
+        """What it goes on from. Where that cannot be brought back, the error and `why` say what is left to do."""
+        try:
+            return await self.snapshot_origin(snapshot_id)
+        except MachineError as error:
+            error.hint = (
+                f"its disk may be whole: desktop-sandbox resume --from-disk {record.id} boots it from there;"
+                " what it had in memory is not brought back"
+            )
+            because = {"because": error.message, "hint": error.hint, "snapshot": snapshot_id}
+            await self.store.note(record.id, "not-resumed", because, now=time.time())
+            raise
+
+    async def _boot_back(self, record: SandboxRecord, snapshot_id: str, expires_at: float | None) -> SandboxRecord:
+        """A paused sandbox's machine, booted from its disk. Whatever fails here leaves it paused."""
+        home = self.config.home
+        snapshot, template, image = await asyncio.to_thread(disk_of, home, snapshot_id)
+        ready = self.shop.ready_conditions(template.manifest.recipe)
+        origin = DiskOrigin(snapshot, template, image, await self._memory.get(template), ready)
+
+        def start(directory: Path, uid: int, tap: int | None) -> Awaitable[LiveSandbox]:
+            return boot_up(origin, self.hypervisor, record.id, directory, uid, record.resolution, tap=tap)
+
+        async def boot() -> LiveSandbox:
+            live = await self._wired(record.id, self._policy_of(record.spec), start)
+            live.origin = template.directory.name
+            return live
+
+        fit = snapshot.manifest.fit
+        differences = await asyncio.to_thread(lambda: fit.differences(offered_fit(fit, self.hypervisor)))
+        said = {"from_disk": True, "because": "; ".join(differences) or "it was asked for"}
+        log.info("%s = booting from its disk: %s", record.id, said["because"])
+        return await self._make_live(record, boot, expires_at, said)
 
     def _new_expiry(self, record: SandboxRecord, timeout_s: float | None) -> float | None:
         """When it expires that begins to live again now: in `timeout_s`, or in as long as it was made for."""
@@ -112,19 +179,33 @@ class Returning(Creating, Saving):
 
     async def _bring_back(self, record: SandboxRecord, origin: Origin, expires_at: float | None) -> SandboxRecord:
         """A paused sandbox's machine from its snapshot. Whatever fails here leaves it paused."""
+        return await self._make_live(
+            record, lambda: self._start(record.id, origin, None, self._policy_of(record.spec)), expires_at
+        )
+
+    async def _make_live(
+        self,
+        record: SandboxRecord,
+        start: Callable[[], Awaitable[LiveSandbox]],
+        expires_at: float | None,
+        said: Mapping[str, object] | None = None,
+    ) -> SandboxRecord:
+        """Start a paused sandbox's machine and note that it runs; `said` stands in that event."""
         self._creating += 1
         try:
-            live = await self._start(record.id, origin, None)
+            live = await start()
         finally:
             self._creating -= 1
         try:
             identity = live.machine.process.identity
             await self.store.set_process(record.id, identity.pid, identity.start_time, str(live.machine.directory))
             await self.store.set_expiry(record.id, expires_at)
-            moved = await self._move(record.id, SandboxEvent.RESUMED, record.snapshot)
+            fault_point("resume.made")
+            moved = await self._move(record.id, SandboxEvent.RESUMED, record.snapshot, said)
         except BaseException:
             await asyncio.shield(self._stay_paused(live, record.snapshot))
             raise
+        fault_point("resume.noted")
         self._adopt(live)
         self.tell(record.id, NodeNews.BACK)
         log.info("%s = running again, from %s, pid %d", record.id, record.snapshot, identity.pid)
@@ -135,8 +216,22 @@ class Returning(Creating, Saving):
         if (await self.store.get(live.machine.id, settled=True)).state is SandboxState.RUNNING:
             await self._move(live.machine.id, SandboxEvent.PAUSED, snapshot)
 
-    async def _move(self, sandbox_id: str, event: SandboxEvent, snapshot: str | None) -> SandboxRecord:
+    async def _move(
+        self,
+        sandbox_id: str,
+        event: SandboxEvent,
+        snapshot: str | None,
+        said: Mapping[str, object] | None = None,
+        *,
+        put_away: bool = False,
+    ) -> SandboxRecord:
         """Durably: after a power cut no machine is left, and the record alone says where the sandbox stands."""
         return await self.store.move(
-            sandbox_id, event, now=time.time(), data={"snapshot": snapshot}, snapshot=snapshot, durable=True
+            sandbox_id,
+            event,
+            now=time.time(),
+            data={"snapshot": snapshot, **(said or {})},
+            snapshot=snapshot,
+            spec={"put_away": put_away},
+            durable=True,
         )

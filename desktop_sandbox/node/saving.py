@@ -19,6 +19,7 @@ from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.checkpoint import capture, make_room, pages_expected
 from desktop_sandbox.snapshots.delta import Delta
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY
 from desktop_sandbox.snapshots.templates import Template, find_templates
 
@@ -70,6 +71,7 @@ class Saving(Upkeep):
                 tags=tuple(tags),
             )
             await self.snapshot_store.add(info)
+            fault_point("save.recorded")
             # a sandbox that was rolled back or paused meanwhile does not stand here
             if go_on and self._live.get(sandbox_id) is live:
                 await self.store.advance(sandbox_id, record.snapshot, info.id)
@@ -82,13 +84,16 @@ class Saving(Upkeep):
     async def _write(self, live: LiveSandbox, *, go_on: bool) -> tuple[files.Snapshot, Delta]:
         """The files of a snapshot. Raises MachineError and others; then there are none, and the machine goes on."""
         template = self._template_below(live)
+        booted = files.booted_fit(live.machine.directory)
         size = await live.size()
         work = files.new_directory(self.config.home, f"ss-{secrets.token_hex(8)}")
         try:
             room = await self._make_room(live, work)
             async with contextlib.AsyncExitStack() as still:
                 quiesced = await still.enter_async_context(live.quiet(for_good=not go_on))
+                fault_point("save.quiet")
                 captured = await capture(live.machine, live.machine.directory / OVERLAY, work, room, go_on=go_on)
+                fault_point("save.captured")
                 if go_on:
                     await still.aclose()
                 snapshot = await asyncio.to_thread(
@@ -100,6 +105,7 @@ class Saving(Upkeep):
                     resolution=size,
                     display=live.display,
                     quiesced=quiesced,
+                    booted=booted,
                 )
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from desktop_sandbox.errors import ConflictError, DesktopSandboxError, MachineError, NotFoundError
+from desktop_sandbox.errors import (
+    ConflictError,
+    DesktopSandboxError,
+    InvalidRequestError,
+    MachineError,
+    NotFoundError,
+    SnapshotMismatchError,
+)
 from desktop_sandbox.microvm.host import check_unchanged
 from desktop_sandbox.microvm.machine import Hypervisor
 from desktop_sandbox.node.interface import TemplateInfo
@@ -19,14 +27,17 @@ from desktop_sandbox.snapshots.build import build_template
 from desktop_sandbox.snapshots.progress import Report, Step, scaled
 from desktop_sandbox.snapshots.snapshot import snapshots_by_template
 from desktop_sandbox.snapshots.templates import (
+    BUILDING,
     MANIFEST,
     Template,
     find_template,
     find_templates,
+    promoted_templates,
     remove_leftovers,
+    why_unfit,
 )
 from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, Store, build_image
-from guest_image.recipe import Recipe, RecipeError, load_recipe, recipe_names
+from guest_image.recipe import Condition, Recipe, RecipeError, load_recipe, recipe_names
 
 # seconds that an image takes against those its template takes, for one bar over both
 _IMAGE_SHARE = 0.65
@@ -52,13 +63,47 @@ class TemplateShop:
         try:
             return load_recipe(name)
         except RecipeError as error:
-            names = ", ".join(recipe_names())
+            names = ", ".join([*recipe_names(), *promoted_templates(self._home)])
             raise NotFoundError(
-                f"there is no usable recipe {name!r}: {error.message}", hint=f"there are: {names}"
+                f"there is no usable template {name!r}: {error.message}", hint=f"there are: {names}"
             ) from error
+
+    def screen(self, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """A template's own screen size, and its largest (pixels). Raises NotFoundError that lists those there are."""
+        # one that was found is known without a look at the disk, which every create would have to wait for
+        promoted = self._promoted(name)
+        if promoted is not None and promoted.manifest.promoted is not None:
+            return promoted.manifest.resolution, promoted.manifest.promoted.max_resolution
+        recipe = self.recipe(name)
+        return recipe.resolution, recipe.max_resolution
+
+    def ready_conditions(self, recipe: str) -> Sequence[Condition]:
+        """What its desktop is ready by; nothing where there is no such recipe any more."""
+        try:
+            return self.recipe(recipe).ready
+        except NotFoundError:
+            return ()
+
+    def _promoted(self, name: str) -> Template | None:
+        """The template of this name that was made of a snapshot, or None; a recipe's name is never one's."""
+        found = self._found.get(name)
+        if found is not None and (found.directory / MANIFEST).is_file():
+            return found if found.devices_only else None
+        return None if name in recipe_names() else promoted_templates(self._home).get(name)
+
+    def check_free(self, name: str) -> None:
+        """Raise ConflictError unless a template of this name can be made of a snapshot."""
+        if name in recipe_names():
+            raise ConflictError(f"{name} is the name of a recipe", hint="promote it under another name")
+        if self._promoted(name) is not None:
+            raise ConflictError(f"there is a template {name} already", hint="choose another name, or remove it first")
 
     def find(self, name: str) -> tuple[Template | None, str | None]:
         """The template that fits this host, or None and why the one there is does not (None: there is none)."""
+        promoted = self._promoted(name)
+        if promoted is not None:
+            why = why_unfit(promoted, self._hypervisor)
+            return (promoted, None) if why is None else (None, why)
         return find_template(self._home, self.recipe(name), self._hypervisor)
 
     def find_quickly(self, name: str) -> Template | None:
@@ -76,10 +121,15 @@ class TemplateShop:
         return found
 
     def list(self) -> list[TemplateInfo]:
-        """All recipes with the state of their templates."""
-        return [self._info(name) for name in recipe_names()]
+        """All recipes with the state of their templates, then those that were made of snapshots."""
+        recipes = recipe_names()
+        return [self.info(name) for name in (*recipes, *sorted(set(promoted_templates(self._home)) - set(recipes)))]
 
-    def _info(self, name: str) -> TemplateInfo:
+    def info(self, name: str) -> TemplateInfo:
+        """One of them. Raises NotFoundError."""
+        promoted = self._promoted(name)
+        if promoted is not None:
+            return self._promoted_info(promoted)
         building = name in self._building and self._building[name].locked()
         recipe = self.recipe(name)
         template, why = self.find(name)
@@ -95,8 +145,25 @@ class TemplateShop:
             resolution=template.manifest.resolution,
         )
 
+    def _promoted_info(self, template: Template) -> TemplateInfo:
+        manifest, why = template.manifest, why_unfit(template, self._hypervisor)
+        assert manifest.promoted is not None
+        return TemplateInfo(
+            manifest.name,
+            "ready" if why is None else "stale",
+            why,
+            digest=manifest.ram.digest,
+            created_at=manifest.created_at,
+            size_bytes=template.size_bytes(),
+            resolution=manifest.resolution,
+            promoted_from=manifest.promoted.snapshot,
+        )
+
     async def get(self, name: str, report: Report, *, rebuild: bool = False) -> Template:
         """The template of a recipe, built if need be. A build that is under way is waited for."""
+        promoted = self._promoted(name)
+        if promoted is not None:
+            return self._as_promoted(promoted, rebuild=rebuild)
         recipe = self.recipe(name)
         async with self._building.setdefault(name, asyncio.Lock()), self._file_lock(name):
             template, why = self.find(name)
@@ -110,9 +177,26 @@ class TemplateShop:
             await asyncio.to_thread(self._remove_older, built)
             return built
 
+    def _as_promoted(self, template: Template, *, rebuild: bool) -> Template:
+        """One that was made of a snapshot, which nobody can build. Raises an error where that would be needed."""
+        name, recipe = template.manifest.name, template.manifest.recipe
+        why = why_unfit(template, self._hypervisor)
+        if why is not None:
+            raise SnapshotMismatchError(
+                f"template {name} does not fit this host: {why}",
+                hint=f"it was promoted from a snapshot, so it cannot be built anew: make it again from {recipe}",
+            )
+        if rebuild:
+            raise InvalidRequestError(
+                f"template {name} was promoted from a snapshot: there is nothing to build",
+                hint="remove it, and promote another snapshot under its name",
+            )
+        return template
+
     def _remove_older(self, kept: Template) -> None:
         """Old templates go but for the last (another checkout may use it); running machines hold their files open."""
-        same = [other for other in find_templates(self._home) if other.manifest.name == kept.manifest.name]
+        built = [other for other in find_templates(self._home) if other.manifest.promoted is None]
+        same = [other for other in built if other.manifest.name == kept.manifest.name]
         needed = set(snapshots_by_template(self._home)) | self._in_use()
         for other in sorted(same, key=lambda each: each.manifest.created_at)[:-2]:
             if other.directory.name not in needed:
@@ -127,8 +211,8 @@ class TemplateShop:
                         store.remove(image)
 
     async def remove(self, name: str) -> None:
-        """Remove a recipe's templates and images from the disk."""
-        self.recipe(name)
+        """Remove a template from the disk, with its image unless another one stands on that."""
+        self.screen(name)
         if name in self._building and self._building[name].locked():
             raise ConflictError(f"template {name} is being built", hint="wait until it is done, or stop the build")
         resting = snapshots_by_template(self._home)
@@ -145,8 +229,9 @@ class TemplateShop:
         self._found.pop(name, None)
         for template in find_templates(self._home):
             if template.manifest.name == name:
-                await asyncio.to_thread(shutil.rmtree, template.directory, True)
-                await asyncio.to_thread(shutil.rmtree, template.image.parent, True)
+                await asyncio.to_thread(_remove_whole, template.directory)
+                if template.image.parent not in {other.image.parent for other in find_templates(self._home)}:
+                    await asyncio.to_thread(shutil.rmtree, template.image.parent, True)
 
     async def build(self, name: str, *, rebuild: bool = False) -> AsyncIterator[dict[str, object]]:
         """Build as `get` does; yields {"step", "fraction", "message"} as it goes. Closing it stops the build."""
@@ -204,6 +289,14 @@ class TemplateShop:
         with (self._home / "templates" / f".{name}.lock").open("w") as lock:
             await _locked(lambda: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
             yield
+
+
+def _remove_whole(directory: Path) -> None:
+    """First it is no template any more, then its files go; the next start removes what is left."""
+    doomed = directory.with_name(f"{BUILDING}{directory.name}-gone-{os.getpid()}")
+    with contextlib.suppress(OSError):
+        directory.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 async def _locked(attempt: Callable[[], None], *, patience_s: float = 3600.0) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox.errors import ConflictError, InvalidRequestError, NotFoundError
+from desktop_sandbox.network.policy import masked_json
 from desktop_sandbox.node.database import Database
 from desktop_sandbox.node.interface import SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent, next_state
@@ -71,10 +72,20 @@ class SandboxRecord:
     pid_started: int | None = None
     directory: str | None = None
     create_key: str | None = None
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
     snapshot: str | None = None
 
-    def info(self) -> SandboxInfo:
+    @property
+    def put_away(self) -> bool:
+        """Whether it is paused because the node was short of memory, and comes back with the next call."""
+        return self.state is SandboxState.PAUSED and bool(self.spec.get("put_away"))
+
+    @property
+    def network(self) -> Any:
+        """What it may reach, with the secrets in it: never for callers."""
+        return self.spec.get("network", "internet")
+
+    def info(self, *, frozen: bool = False) -> SandboxInfo:
         """What callers may see of it."""
         return SandboxInfo(
             id=self.id,
@@ -89,6 +100,8 @@ class SandboxRecord:
             on_timeout=str(self.spec.get("on_timeout", "kill")),
             auto_resume=bool(self.spec.get("auto_resume", False)),
             freeze_after_s=self.spec.get("freeze_after_s"),
+            frozen=frozen,
+            network=masked_json(self.network),
         )
 
 
@@ -167,11 +180,12 @@ class Store:
         reason: str | None = None,
         data: Mapping[str, Any] | None = None,
         snapshot: str | None = None,
+        spec: Mapping[str, Any] | None = None,
         durable: bool = False,
     ) -> SandboxRecord:
         """Apply a lifecycle event and note it in the events; `snapshot`: where in the tree it is from now on.
 
-        `durable`: so that a power cut does not take it back.
+        `spec`: what changes in that. `durable`: so that a power cut does not take it back.
 
         ConflictError if it is illegal in the present state.
         """
@@ -183,10 +197,11 @@ class Store:
                 state=next_state(record.state, event),
                 reason=reason or record.reason,
                 snapshot=snapshot or record.snapshot,
+                spec={**record.spec, **(spec or {})},
             )
             link.execute(
-                "UPDATE sandboxes SET state = ?, reason = ?, snapshot = ? WHERE id = ?",
-                (str(moved.state), moved.reason, moved.snapshot, sandbox_id),
+                "UPDATE sandboxes SET state = ?, reason = ?, snapshot = ?, spec = ? WHERE id = ?",
+                (str(moved.state), moved.reason, moved.snapshot, json.dumps(dict(moved.spec)), sandbox_id),
             )
             details = {
                 "from": str(record.state),
@@ -197,6 +212,17 @@ class Store:
             return moved
 
         return await self._database.write(work, durable=durable)
+
+    async def keep_away(self, sandbox_id: str) -> SandboxRecord:
+        """One that the node put away by itself is paused on purpose from now on; the record as it is now."""
+
+        def work(link: sqlite3.Connection) -> SandboxRecord:
+            record = _get(link, sandbox_id)
+            kept = replace(record, spec={**record.spec, "put_away": False})
+            link.execute("UPDATE sandboxes SET spec = ? WHERE id = ?", (json.dumps(dict(kept.spec)), sandbox_id))
+            return kept
+
+        return await self._database.write(work)
 
     async def set_process(self, sandbox_id: str, pid: int | None, pid_started: int | None, directory: str) -> None:
         """Remember the machine's process and folder."""
@@ -222,6 +248,16 @@ class Store:
     async def set_resolution(self, sandbox_id: str, width: int, height: int) -> SandboxRecord:
         """Change the remembered screen size; the record as it is now."""
         return await self._set(sandbox_id, "width = ?, height = ?", (width, height))
+
+    async def change_spec(self, sandbox_id: str, name: str, value: object) -> SandboxRecord:
+        """Change one thing that it was made with; the record as it is now."""
+
+        def work(link: sqlite3.Connection) -> SandboxRecord:
+            spec = {**_get(link, sandbox_id).spec, name: value}
+            link.execute("UPDATE sandboxes SET spec = ? WHERE id = ?", (json.dumps(spec), sandbox_id))
+            return _get(link, sandbox_id)
+
+        return await self._database.write(work)
 
     async def remove(self, sandbox_id: str) -> None:
         """Forget a sandbox with its metadata and events."""

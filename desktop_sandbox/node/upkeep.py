@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 from desktop_sandbox.errors import ConflictError, NotFoundError
 from desktop_sandbox.node.core import NodeCore
@@ -18,7 +17,7 @@ from desktop_sandbox.node.interface import SandboxState, SnapshotInfo
 from desktop_sandbox.node.retention import expendable
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.restore import Origin, snapshot_origin
-from desktop_sandbox.snapshots.templates import wanted_fit
+from desktop_sandbox.snapshots.templates import offered_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -40,13 +39,11 @@ class Upkeep(NodeCore):
 
     async def snapshot_origin(self, snapshot_id: str) -> Origin:
         """What a machine needs to begin from a snapshot, checked. Raises MachineError if it is damaged or unfit."""
-        info = await self.snapshot_store.get(snapshot_id)
+        await self.snapshot_store.get(snapshot_id)
         snapshot = await asyncio.to_thread(files.read_snapshot, self.config.home, snapshot_id)
-        recipe = self.shop.recipe(info.template)
-        wanted = await asyncio.to_thread(wanted_fit, recipe, self.hypervisor)
-        # the image may have been built anew since: what counts is the template that is still there
-        wanted = replace(wanted, image=snapshot.manifest.fit.image)
-        template = await asyncio.to_thread(files.template_of, self.config.home, snapshot, wanted)
+        # recipe and image may have changed since: what counts is the template that is still there
+        offered = await asyncio.to_thread(offered_fit, snapshot.manifest.fit, self.hypervisor)
+        template = await asyncio.to_thread(files.template_of, self.config.home, snapshot, offered)
         memory = await self._memory.get(template)
         return await asyncio.to_thread(snapshot_origin, snapshot, memory, template, self._fresh.get(snapshot_id))
 

@@ -7,12 +7,13 @@ none.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
 
 from actions.model import CursorPosition, Move
-from desktop_sandbox.errors import CapacityError, DesktopSandboxError, MachineError
+from desktop_sandbox.errors import CapacityError, DesktopSandboxError, MachineError, NotFoundError
 from desktop_sandbox.node.capacity import check_room, read_figures
 from desktop_sandbox.node.core import FIRST_DISK_MIB
 from desktop_sandbox.node.creating import Creating
@@ -21,6 +22,7 @@ from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.parked import Parked
 from desktop_sandbox.node.settling import caught_up
 from desktop_sandbox.snapshots.restore import Origin
+from desktop_sandbox.snapshots.templates import Template
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -61,7 +63,7 @@ class WarmPool(Creating):
         for parked in list(self._parked):
             if parked not in self._parked:  # handed out meanwhile
                 continue
-            found = self.shop.find_quickly(parked.template)
+            found = self._template_now(parked.template)
             kept[parked.template] = kept.get(parked.template, 0) + 1
             if kept[parked.template] > wanted.get(parked.template, 0) or not parked.is_good(found):
                 kept[parked.template] -= 1
@@ -74,11 +76,17 @@ class WarmPool(Creating):
                 await self._park(template)
                 return
 
+    def _template_now(self, name: str) -> Template | None:
+        """The template, unless it is gone or does not fit any more."""
+        with contextlib.suppress(NotFoundError):
+            return self.shop.find_quickly(name)
+        return None
+
     async def _park(self, name: str) -> None:
         """Make one. CapacityError where there is no room to spare."""
         figures = read_figures(self.config.home, len(self._live) + len(self._parked))
         check_room(self.limits, figures, memory_mib=_SPARE_MEMORY_MIB, disk_mib=FIRST_DISK_MIB)
-        template = self.shop.find_quickly(name)
+        template = self._template_now(name)
         if template is None:
             return
         origin = Origin(template, await self._memory.get(template))

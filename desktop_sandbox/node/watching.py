@@ -11,9 +11,12 @@ from actions.model import Action
 from desktop_sandbox.errors import GuestError, InvalidRequestError
 from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.interface import ScreenSource
+from desktop_sandbox.screen.png import SIGNATURE
 
 MAX_CLIPBOARD_BYTES = 1 << 20
+MAX_PICTURE_BYTES = 16 << 20
 _CLIPBOARD_S = 20.0
+_PICTURE_S = 60.0
 
 
 class Watching(NodeCore):
@@ -32,14 +35,7 @@ class Watching(NodeCore):
 
     async def get_clipboard(self, sandbox_id: str, *, resume: bool = True) -> str:
         """The text in the desktop's clipboard."""
-        channel = (await (await self.live(sandbox_id, resume=resume)).guest()).channel
-        data = bytearray()
-        async with channel.stream("clipboard.get", {}, timeout_s=_CLIPBOARD_S) as stream:
-            async for _, piece in stream:
-                data += piece
-                if len(data) > MAX_CLIPBOARD_BYTES:
-                    raise GuestError("the guest sent more text than a clipboard may hold")
-            await stream.result()
+        data = await self._clipboard(sandbox_id, {}, MAX_CLIPBOARD_BYTES, resume=resume)
         return data.decode("utf-8", "replace")
 
     async def set_clipboard(self, sandbox_id: str, text: str) -> None:
@@ -51,6 +47,36 @@ class Watching(NodeCore):
             )
         channel = (await (await self.live(sandbox_id)).guest()).channel
         await channel.request("clipboard.set", {}, timeout_s=_CLIPBOARD_S, stdin=_pieces(data))
+
+    async def get_clipboard_picture(self, sandbox_id: str) -> bytes:
+        """The picture in the desktop's clipboard as PNG, as some program in it wrote it; empty if there is none."""
+        data = await self._clipboard(sandbox_id, {"form": "png"}, MAX_PICTURE_BYTES, resume=True)
+        if data and not data.startswith(SIGNATURE):
+            raise GuestError("what the clipboard holds as image/png is no PNG", hint="copy the picture again")
+        return data
+
+    async def set_clipboard_picture(self, sandbox_id: str, picture: bytes) -> None:
+        """Put a PNG into the desktop's clipboard."""
+        if not picture.startswith(SIGNATURE):
+            raise InvalidRequestError("a picture for the clipboard that is no PNG", hint="save it as PNG")
+        if len(picture) > MAX_PICTURE_BYTES:
+            raise InvalidRequestError(
+                f"a picture of {len(picture)} bytes for the clipboard",
+                hint=f"at most {MAX_PICTURE_BYTES}; upload a file",
+            )
+        channel = (await (await self.live(sandbox_id)).guest()).channel
+        await channel.request("clipboard.set", {"form": "png"}, timeout_s=_PICTURE_S, stdin=_pieces(picture))
+
+    async def _clipboard(self, sandbox_id: str, params: dict[str, Any], most: int, *, resume: bool) -> bytes:
+        channel = (await (await self.live(sandbox_id, resume=resume)).guest()).channel
+        data = bytearray()
+        async with channel.stream("clipboard.get", params, timeout_s=_PICTURE_S if params else _CLIPBOARD_S) as stream:
+            async for _, piece in stream:
+                data += piece
+                if len(data) > most:
+                    raise GuestError("the guest sent more than a clipboard may hold")
+            await stream.result()
+        return bytes(data)
 
     async def clipboard_change(self, sandbox_id: str, after: int, wait_s: float) -> int:
         """A number that is another one whenever the clipboard has changed."""

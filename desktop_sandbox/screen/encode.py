@@ -16,6 +16,7 @@ from PIL import Image
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.screen.png import encode_png
+from desktop_sandbox.screen.regions import check_inside
 from desktop_sandbox.screen.scratch import colours
 
 if TYPE_CHECKING:
@@ -63,14 +64,8 @@ def draw_cursor(frame: Frame, cursor: Cursor) -> None:
 
 def crop(frame: Frame, region: tuple[int, int, int, int]) -> Frame:
     """The region (x, y, width, height) of the frame, as a view; InvalidRequestError if not all inside."""
+    check_inside(region, frame.shape[1], frame.shape[0])
     x, y, width, height = region
-    rows, columns = frame.shape[:2]
-    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
-        raise InvalidRequestError(
-            f"The region x={x}, y={y}, width={width}, height={height} is not inside the screen.",
-            hint=f"The screen has {columns} x {rows} pixels: x + width may be at most {columns}, "
-            f"y + height at most {rows}.",
-        )
     return frame[y : y + height, x : x + width]
 
 

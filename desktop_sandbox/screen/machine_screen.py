@@ -47,6 +47,11 @@ class MachineScreen:
         """The pointer's place and picture now; a hidden cursor has a picture without pixels."""
         return self._read_page()[1]
 
+    def numbered_cursor(self) -> tuple[Cursor, int]:
+        """As `cursor`, with the serial that the X server gave the picture."""
+        state, cursor = self._read_page()
+        return cursor, state.cursor_serial
+
     def read(self, out: Frame | None = None) -> Frame:
         """The screen now, whole and at its present size; into `out` if given and of that very size."""
         for _ in range(TRIES):

@@ -91,10 +91,15 @@ def snap(source: FrameSource, spec: ScreenshotSpec) -> Screenshot:
 
 
 def render(frame: Frame, source: FrameSource, spec: ScreenshotSpec, *, stable: bool | None = None) -> Screenshot:
+    """Make the screenshot of a frame of `source`, which it may draw on."""
+    return paint(frame, source.cursor() if spec.cursor else None, spec, stable=stable)
+
+
+def paint(frame: Frame, cursor: Cursor | None, spec: ScreenshotSpec, *, stable: bool | None = None) -> Screenshot:
     """Make the screenshot of a frame, which it may draw on: cursor, then region, then scale, then format."""
     region = crop(frame, spec.region) if spec.region is not None else frame
-    if spec.cursor:
-        draw_cursor(frame, source.cursor())
+    if cursor is not None:
+        draw_cursor(frame, cursor)
     picture = shrink(region, spec.scale)
     height, width = picture.shape[:2]
     data = encode(picture, spec.format, spec.quality)

@@ -6,7 +6,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from desktop_sandbox.sdk.eyes import Changes
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class SandboxInfo:
     freeze_after: float | None = None
     frozen: bool = False
     """It is running, but stands still in memory, being idle; the next call wakes it."""
+    network: Any = "internet"
+    """What it may reach: "none", "internet", or allow and deny, each a list of rules."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,19 @@ class Screenshot:
     width: int
     height: int
     stable: bool | None = None
+    moment: str | None = None
+    """Stands for what the whole screen showed then, where it was kept."""
 
 
 @dataclass(frozen=True)
 class ActResult:
-    """What a batch did: one result per action, pictures by the index of their action, and the screen at the end."""
+    """What a batch did: one result per action, pictures by the index of their action, the screen at the end, and what
+    changed on it, where that was asked for."""
 
     results: Sequence[Mapping[str, Any]]
     screenshots: Mapping[int, Screenshot]
     screenshot: Screenshot | None = None
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,15 @@ class FileInfo:
         return self.path.rstrip("/").rpartition("/")[2] or "/"
 
 
+class FileList(list[FileInfo]):
+    """Entries of a folder; `truncated`: there are more than the 5000 that are told."""
+
+    truncated = False
+
+
 @dataclass(frozen=True)
 class Window:
-    """One window."""
+    """One window; `states` of "minimised", "maximised", "fullscreen", "modal", "above", "attention"."""
 
     id: str
     title: str
@@ -140,11 +155,15 @@ class Window:
     width: int
     height: int
     active: bool
+    states: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class TemplateInfo:
-    """A template: `state` is ready, building, missing or stale (`why` says what changed)."""
+    """A template: `state` is ready, building, missing or stale (`why` says what changed).
+
+    `promoted_from`: the snapshot that it was made of, None for one that is built of a recipe.
+    """
 
     name: str
     state: str
@@ -153,6 +172,7 @@ class TemplateInfo:
     created_at: datetime | None
     size_bytes: int | None
     resolution: tuple[int, int] | None
+    promoted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +202,7 @@ def parse_sandbox(data: Mapping[str, Any]) -> SandboxInfo:
         auto_resume=data["auto_resume"],
         freeze_after=data.get("freeze_after"),
         frozen=data.get("frozen", False),
+        network=data.get("network", "internet"),
     )
 
 
@@ -208,11 +229,14 @@ def parse_snapshot(data: Mapping[str, Any]) -> SnapshotInfo:
 
 def parse_batch(data: Mapping[str, Any]) -> ActResult:
     """A batch's result out of the API's JSON."""
-    final = data.get("screenshot")
+    from desktop_sandbox.sdk.eyes import parse_changes  # which has windows and pictures from here
+
+    final, changes = data.get("screenshot"), data.get("changes")
     return ActResult(
         results=data["results"],
         screenshots={int(index): parse_picture(picture) for index, picture in data["screenshots"].items()},
         screenshot=None if final is None else parse_picture(final),
+        changes=None if changes is None else parse_changes(changes),
     )
 
 
@@ -240,6 +264,7 @@ def parse_window(data: Mapping[str, Any]) -> Window:
         width=data["width"],
         height=data["height"],
         active=data["active"],
+        states=tuple(data.get("states") or ()),
     )
 
 
@@ -254,6 +279,7 @@ def parse_template(data: Mapping[str, Any]) -> TemplateInfo:
         created_at=parse_time(data["created_at"]),
         size_bytes=data["size_bytes"],
         resolution=None if size is None else (size["width"], size["height"]),
+        promoted_from=data.get("promoted_from"),
     )
 
 

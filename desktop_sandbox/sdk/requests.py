@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from desktop_sandbox import errors
 from desktop_sandbox.sdk.models import SnapshotInfo
+from desktop_sandbox.sdk.network import Policy, policy_body
 
 Button = Literal["left", "right", "middle", "back", "forward"]
 Direction = Literal["up", "down", "left", "right"]
@@ -24,6 +25,14 @@ _STEPS: dict[str, tuple[int, int]] = {"up": (0, -1), "down": (0, 1), "left": (-1
 def backoff(attempt: int, rng: random.Random) -> float:
     """Seconds before try number `attempt` + 1: doubling from 50 ms, jittered by half."""
     return float(0.05 * 2**attempt * rng.uniform(0.5, 1.0))
+
+
+def pauses(seconds: float) -> list[float]:
+    """Pauses between tries that fill so many seconds: doubling from 50 ms to 2 s."""
+    found: list[float] = []
+    while sum(found) < seconds:
+        found.append(min(0.05 * 2.0 ** len(found), 2.0))
+    return found
 
 
 def at(x: int | None, y: int | None) -> dict[str, int]:
@@ -89,12 +98,15 @@ def create_body(
     on_timeout: str,
     auto_resume: bool,
     freeze_after: float | None,
+    network: Policy | str | None = None,
 ) -> dict[str, Any]:
     """JSON of a create call."""
     body: dict[str, Any] = {"template": template, "timeout": timeout, "metadata": dict(metadata or {})}
     body |= {"snapshot": snapshot, "on_timeout": on_timeout, "auto_resume": auto_resume}
     if freeze_after is not None:
         body["freeze_after"] = freeze_after
+    if network is not None:
+        body["network"] = policy_body(network)
     if resolution is not None:
         body["resolution"] = {"width": resolution[0], "height": resolution[1]}
     return body

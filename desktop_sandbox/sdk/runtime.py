@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import time
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from desktop_sandbox.config import SCREEN_DOOR, home_folder, is_loopback
+from desktop_sandbox.sdk.archive import Unpacked, unpack
 from desktop_sandbox.sdk.local_screens import LocalScreens
 from desktop_sandbox.sdk.loopback import LoopbackTransport
 from desktop_sandbox.sdk.loopback_async import AsyncLoopbackTransport
+from desktop_sandbox.sdk.requests import not_reached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
     import httpx
 
 CHUNK_BYTES = 256 << 10
+T = TypeVar("T")
 
 
 class _Process:
@@ -116,3 +121,137 @@ def sync_chunks(data: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
             yield chunk
     else:
         yield from data
+
+
+async def async_in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Work that waits for a disk, without holding up the event loop."""
+    return await asyncio.to_thread(work, *args)
+
+
+def sync_in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Work that waits for a disk."""
+    return work(*args)
+
+
+async def async_from_disk(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunks that are made by reading a disk, without holding up the event loop."""
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        yield chunk
+
+
+def sync_from_disk(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Chunks that are made by reading a disk."""
+    return chunks
+
+
+async def async_unpack(
+    chunks: AsyncIterator[bytes], folder: Path, *, max_bytes: int, progress: Callable[[int], Any] | None
+) -> Unpacked:
+    """See archive.unpack; a thread writes, so that the event loop goes on."""
+    loop = asyncio.get_running_loop()
+
+    async def following() -> bytes:
+        return await anext(chunks, b"")
+
+    def pull() -> bytes:
+        return asyncio.run_coroutine_threadsafe(following(), loop).result()
+
+    try:
+        return await asyncio.to_thread(unpack, pull, folder, max_bytes=max_bytes, progress=progress)
+    finally:
+        await cast("AsyncGenerator[bytes, None]", chunks).aclose()
+
+
+def sync_unpack(
+    chunks: Iterator[bytes], folder: Path, *, max_bytes: int, progress: Callable[[int], Any] | None
+) -> Unpacked:
+    """See archive.unpack."""
+    try:
+        return unpack(lambda: next(chunks, b""), folder, max_bytes=max_bytes, progress=progress)
+    finally:
+        cast("Generator[bytes]", chunks).close()
+
+
+def async_lock() -> asyncio.Lock:
+    """A lock among tasks."""
+    return asyncio.Lock()
+
+
+def sync_lock() -> threading.Lock:
+    """A lock among threads."""
+    return threading.Lock()
+
+
+async def async_socket(url: str, path: str, key: str | None) -> Any:
+    """A WebSocket. ServerError if the server cannot be reached."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import WebSocketException
+
+    try:
+        return await connect(**_socket_options(url, path, key))
+    except (OSError, WebSocketException) as error:
+        raise not_reached(url, error) from error
+
+
+def sync_socket(url: str, path: str, key: str | None) -> Any:
+    """A WebSocket. ServerError if the server cannot be reached."""
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    try:
+        return connect(**_socket_options(url, path, key))
+    except (OSError, WebSocketException) as error:
+        raise not_reached(url, error) from error
+
+
+def _socket_options(url: str, path: str, key: str | None) -> dict[str, Any]:
+    return {
+        "uri": url.replace("http", "ws", 1).rstrip("/") + path,
+        "additional_headers": {} if key is None else {"Authorization": f"Bearer {key}"},
+        "compression": None,
+        "max_size": 4 << 20,
+        "close_timeout": 2,
+        "proxy": None if is_loopback(urlsplit(url).hostname or "") else True,
+    }
+
+
+async def async_receive(socket: Any) -> str | bytes | None:
+    """The next message of a WebSocket; None where it is closed."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        return cast("str | bytes", await socket.recv())
+    except ConnectionClosed:
+        return None
+
+
+def sync_receive(socket: Any) -> str | bytes | None:
+    """The next message of a WebSocket; None where it is closed."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        return cast("str | bytes", socket.recv())
+    except ConnectionClosed:
+        return None
+
+
+async def async_send(socket: Any, data: str | bytes) -> bool:
+    """Send a message; False where the WebSocket is closed."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        await socket.send(data)
+    except ConnectionClosed:
+        return False
+    return True
+
+
+def sync_send(socket: Any, data: str | bytes) -> bool:
+    """Send a message; False where the WebSocket is closed."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        socket.send(data)
+    except ConnectionClosed:
+        return False
+    return True

@@ -228,6 +228,8 @@ async def _rehearse(guest: Guest, report: Report) -> None:
     for _ in range(2):
         await guest.channel.request("actions.run", {"batch_id": None, "actions": batch}, timeout_s=90)
         await guest.channel.request("windows.list", {}, timeout_s=60)
+        with contextlib.suppress(DesktopSandboxError):  # a recipe may be without AT-SPI
+            await guest.channel.request("a11y.tree", {"scope": "all", "timeout_ms": 60_000}, timeout_s=120)
         await guest.channel.request("command.run", {"command": "true"}, timeout_s=60)
         await guest.channel.request("file.write", {"path": "/tmp/rehearsal"}, timeout_s=60, stdin=_bytes(b"x"))  # noqa: S108
         await guest.channel.request("file.read", {"path": "/tmp/rehearsal"}, timeout_s=60)  # noqa: S108

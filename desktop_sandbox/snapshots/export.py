@@ -15,13 +15,14 @@ import re
 import shutil
 import struct
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from desktop_sandbox.errors import InvalidRequestError, MachineError
 from desktop_sandbox.snapshots import signing
 from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.manifest import Part
 from desktop_sandbox.snapshots.snapshot import Snapshot, SnapshotManifest
 from desktop_sandbox.snapshots.templates import MANIFEST, fsync_directory
@@ -96,6 +97,7 @@ def export(
             yield begin
             for file in files:
                 while chunk := file.read(CHUNK_BYTES):
+                    fault_point("export.piece")
                     yield chunk
         finally:
             for file in files:
@@ -139,12 +141,18 @@ class Importer:
             view = view[len(some) :]
             self._next()
 
-    def finish(self) -> tuple[Path, Head]:
-        """The folder with the whole snapshot, durable, to be renamed. Raises InvalidRequestError if it was cut off."""
+    def finish(self, snapshot_id: str | None = None) -> tuple[Path, Head]:
+        """The folder with the whole snapshot, durable, to be renamed. Raises InvalidRequestError if it was cut off.
+
+        `snapshot_id`: what it is called here, instead of what it was called there.
+        """
         if self.head is None or self.work is None or self._file is not None or self._waiting:
             raise _damaged("it ends too early")
+        if snapshot_id is not None:
+            self.head = replace(self.head, manifest=replace(self.head.manifest, id=snapshot_id))
         manifest = self.work / MANIFEST
         manifest.write_text(json.dumps(asdict(self.head.manifest), indent=1))
+        fault_point("import.manifest")
         with manifest.open("rb") as file:
             os.fsync(file.fileno())
         fsync_directory(self.work)
@@ -197,6 +205,7 @@ class Importer:
         os.fsync(self._file.fileno())
         self._file.close()
         self._file = None
+        fault_point("import.part")
         name, part = self._waiting.pop(0)
         if self._digest.hexdigest() != part.digest:
             raise _damaged(f"{name} in it is not what its head says")

@@ -62,6 +62,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Promoted:
+    """What a template that was made of a snapshot has besides: which snapshot, the recipe of its image, the disk layers
+    below its own (oldest first), and the largest screen."""
+
+    snapshot: str
+    recipe: str
+    layers: tuple[Part, ...]
+    max_resolution: tuple[int, int]
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Promoted:
+        """Out of a manifest's JSON. Raises KeyError or TypeError."""
+        layers = tuple(Part(**part) for part in data["layers"])
+        width, height = data["max_resolution"]
+        return cls(str(data["snapshot"]), str(data["recipe"]), layers, (int(width), int(height)))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything about a snapshot that is not its bulk. `display` is the guest's own report of its screen, so that a
     restored machine can be seen before its agent answers."""
@@ -81,6 +99,13 @@ class Manifest:
     format: int = FORMAT
     uptime_s: float | None = None
     """For how long its machine had been up: what runs in a child and is older was part of the template."""
+    promoted: Promoted | None = None
+    """Only of one that was made of a snapshot."""
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe whose image lies below it."""
+        return self.name if self.promoted is None else self.promoted.recipe
 
     @property
     def shape(self) -> MachineShape:
@@ -102,6 +127,8 @@ class Manifest:
             for part in ("ram", "state", "disk"):
                 data[part] = Part(**data[part])
             data["resolution"] = tuple(data["resolution"])
+            if data.get("promoted") is not None:
+                data["promoted"] = Promoted.read(data["promoted"])
             return cls(**data)
         except (ValueError, KeyError, TypeError) as error:
             raise MachineError(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from desktop_sandbox.errors import MachineError
 
 NAME = "guest-ram"
+_PAGE_BYTES = 4096
 _CHUNK_BYTES = 4 * 1024**2
 _GRAIN_BYTES = 64 * 1024
 _ZERO = bytes(_GRAIN_BYTES)
@@ -26,6 +27,27 @@ def new_ram(size_bytes: int) -> int:
     descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size_bytes)
     return descriptor
+
+
+def merged_ram(base: int, size_bytes: int, runs: Sequence[tuple[int, int]], pages: memoryview) -> int:
+    """A memfd with the content of `base` and `pages` (4096 bytes each) over it; the caller seals and closes it.
+
+    `runs`: first page and number of pages of each run, in the order in which `pages` holds them. Blocking.
+    """
+    target = new_ram(size_bytes)
+    try:
+        for offset, data in _content(base, size_bytes):
+            os.pwrite(target, data, offset)
+        taken = 0
+        for first, count in runs:
+            done, length = 0, count * _PAGE_BYTES
+            while done < length:
+                done += os.pwrite(target, pages[taken + done : taken + length], first * _PAGE_BYTES + done)
+            taken += length
+    except BaseException:
+        os.close(target)
+        raise
+    return target
 
 
 def seal(descriptor: int) -> None:

@@ -19,7 +19,7 @@ from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.checkpoint import copy_file
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.keeper import KeeperClient
-from desktop_sandbox.snapshots.snapshot import Snapshot
+from desktop_sandbox.snapshots.snapshot import Snapshot, note_booted
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark
 
@@ -52,6 +52,15 @@ class TemplateMemory:
         self._keeper.put(template.key, loaded)
         return loaded
 
+    async def take(self, template: Template, descriptor: int) -> None:
+        """Keep the sealed RAM of a template that was just made; the descriptor is this object's own from now on."""
+        async with self._locks.setdefault(template.key, asyncio.Lock()):
+            if template.key in self._open:
+                os.close(descriptor)
+                return
+            self._open[template.key] = descriptor
+            await asyncio.to_thread(self._keeper.put, template.key, descriptor)
+
     def forget(self, template: Template) -> None:
         """Let go of a template's RAM, here and in the keeper."""
         descriptor = self._open.pop(template.key, None)
@@ -77,6 +86,11 @@ class Origin:
     delta: Delta | None = None
 
     @property
+    def devices_only(self) -> bool:
+        """Whether the state to be loaded is a checkpoint's."""
+        return self.snapshot is not None or self.template.devices_only
+
+    @property
     def display(self) -> Mapping[str, Any]:
         """What the guest said of its screen when it was saved."""
         return (self.snapshot or self.template).manifest.display
@@ -90,8 +104,12 @@ def snapshot_origin(snapshot: Snapshot, memory_fd: int, template: Template, delt
     return Origin(template, memory_fd, snapshot, delta)
 
 
-async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int) -> Machine:
+async def start_child(
+    origin: Origin, hypervisor: Hypervisor, machine_id: str, directory: Path, *, uid: int, tap: int | None = None
+) -> Machine:
     """A new machine for `load_state`, in `directory` (made already), with its origin's memory and disk below its own.
+
+    `tap`: the other end of its network card's wire, if it has one.
 
     Raises MachineError; then no process is left, and the caller removes the directory.
     """
@@ -100,6 +118,8 @@ async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, d
         shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
     else:
         await asyncio.to_thread(copy_file, snapshot.disk, directory / OVERLAY)
+        if snapshot.manifest.booted:
+            note_booted(directory, snapshot.manifest.fit)
     return await Machine.start(
         hypervisor,
         machine_id,
@@ -108,8 +128,9 @@ async def start_child(origin: Origin, hypervisor: Hypervisor, machine_id: str, d
         uid=uid,
         ram_fd=origin.memory_fd,
         disk=template.disk(directory / OVERLAY),
-        devices_only=snapshot is not None,
+        devices_only=origin.devices_only,
         origin=template.directory.name,
+        tap=tap,
     )
 
 
@@ -122,6 +143,6 @@ async def load_state(machine: Machine, origin: Origin) -> None:
     # each machine opens the state itself: the position in it would be shared otherwise
     state_fd = os.open((origin.snapshot or origin.template).state, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        await machine.load(state_fd, devices_only=origin.snapshot is not None)
+        await machine.load(state_fd, devices_only=origin.devices_only)
     finally:
         os.close(state_fd)

@@ -18,6 +18,7 @@ from typing import Any
 from desktop_sandbox.errors import MachineError, NotFoundError, SnapshotMismatchError
 from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE, Captured
 from desktop_sandbox.snapshots.delta import Delta, parse_delta, read_delta, write_delta
+from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.manifest import Fit, Part
 from desktop_sandbox.snapshots.templates import (
     BUILDING,
@@ -29,6 +30,7 @@ from desktop_sandbox.snapshots.templates import (
 )
 
 FORMAT = 1
+BOOTED = "booted.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class SnapshotManifest:
     quiesced: bool
     stopped_ms: float
     format: int = FORMAT
+    booted: bool = False
+    """Its machine, or one that it descends from, was started from its disk, and not from its template's memory."""
 
     @classmethod
     def from_json(cls, text: str) -> SnapshotManifest:
@@ -102,13 +106,36 @@ class Snapshot:
 
     def check(self) -> None:
         """Raise MachineError unless device state and disk are what was written (blocking)."""
-        for path, part in ((self.state, self.manifest.state), (self.disk, self.manifest.disk)):
-            if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
-                raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint="it is of no use")
+        _check_part(self.state, self.manifest.state)
+        self.check_disk()
+
+    def check_disk(self) -> None:
+        """The same for its disk alone."""
+        _check_part(self.disk, self.manifest.disk)
 
     def size_bytes(self) -> int:
         """Space taken on this host's disk."""
         return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())
+
+
+def _check_part(path: Path, part: Part) -> None:
+    if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
+        raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint="it is of no use")
+
+
+def note_booted(directory: Path, fit: Fit) -> None:
+    """Note in a machine's folder that it did not begin from its template's memory, and under what it runs."""
+    (directory / BOOTED).write_text(json.dumps(asdict(fit)))
+
+
+def booted_fit(directory: Path) -> Fit | None:
+    """What was noted there; None for a machine that began as most do. MachineError if it cannot be read."""
+    try:
+        return Fit(**json.loads((directory / BOOTED).read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise MachineError(f"{directory / BOOTED} cannot be read: {error}") from error
 
 
 def new_directory(home: Path, snapshot_id: str) -> Path:
@@ -129,8 +156,12 @@ def complete(
     resolution: tuple[int, int],
     display: Mapping[str, Any],
     quiesced: bool,
+    booted: Fit | None = None,
 ) -> Snapshot:
-    """Make what was captured in `work` a snapshot, durably (blocking). Raises OSError; then there is none."""
+    """Make what was captured in `work` a snapshot, durably (blocking). Raises OSError; then there is none.
+
+    `booted`: what `booted_fit` says of its machine.
+    """
     snapshot_id = work.name.removeprefix(BUILDING)
     digest = write_delta(work / DELTA, captured.delta)
 
@@ -142,7 +173,7 @@ def complete(
         created_at=now,
         template=template.directory.name,
         template_ram=template.manifest.ram.digest,
-        fit=template.manifest.fit,
+        fit=booted or template.manifest.fit,
         delta=part(DELTA, digest),
         state=part(STATE),
         disk=part(DISK),
@@ -150,7 +181,9 @@ def complete(
         display=dict(display),
         quiesced=quiesced,
         stopped_ms=round(captured.stopped_ms, 2),
+        booted=booted is not None,
     )
+    fault_point("save.files")
     (work / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
     for path in work.iterdir():
         descriptor = os.open(path, os.O_RDONLY)
@@ -160,6 +193,7 @@ def complete(
     target = work.with_name(snapshot_id)
     work.rename(target)
     fsync_directory(target.parent)
+    fault_point("save.renamed")
     return Snapshot(target, manifest)
 
 
@@ -206,6 +240,12 @@ def template_of(home: Path, snapshot: Snapshot, wanted: Fit) -> Template:
             f"snapshot {manifest.id} does not fit this host: {'; '.join(differences)}",
             hint="restore it where it was taken, or start a new sandbox",
         )
+    return template_named(home, snapshot)
+
+
+def template_named(home: Path, snapshot: Snapshot) -> Template:
+    """The template below a snapshot, whether or not that fits this host. SnapshotMismatchError if it is gone."""
+    manifest = snapshot.manifest
     for template in find_templates(home):
         if template.directory.name == manifest.template and template.manifest.ram.digest == manifest.template_ram:
             return template

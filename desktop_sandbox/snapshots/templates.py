@@ -1,6 +1,8 @@
 """Templates on disk: find, judge whether they fit this host, list. A template is a directory that appears whole.
 
 HOME/templates/<name>-<time>/  manifest.json  ram.bin  state.bin  disk.qcow2  empty.qcow2
+
+One that was promoted from a snapshot has below-0.qcow2 … as well: the layers that the snapshot's disk lay on.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from desktop_sandbox.microvm.command_line import DEVICE_LAYOUT
 from desktop_sandbox.microvm.host import tsc_khz
 from desktop_sandbox.microvm.machine import Disk, Hypervisor
 from desktop_sandbox.snapshots.manifest import Fit, Manifest
-from guest_image.builder import image_digest
+from guest_image.builder import Image, Store, image_digest
 from guest_image.recipe import Recipe
 
 MANIFEST = "manifest.json"
@@ -47,17 +49,42 @@ class Template:
         """Device state."""
         return self.directory / "state.bin"
 
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """Its disk layers over the image, oldest first."""
+        below = () if self.manifest.promoted is None else self.manifest.promoted.layers
+        return (*(self.directory / below_name(number) for number in range(len(below))), self.directory / "disk.qcow2")
+
+    @property
+    def devices_only(self) -> bool:
+        """Whether its state is a checkpoint's: devices alone, without a configuration section."""
+        return self.manifest.promoted is not None
+
     def disk(self, overlay: Path) -> Disk:
         """The disk of a machine that writes to `overlay`."""
-        return Disk(self.image, (self.directory / "disk.qcow2",), overlay)
+        return Disk(self.image, self.layers, overlay)
 
     def size_bytes(self) -> int:
         """Space taken on this host's disk, the image not counted."""
         return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())
 
 
+def below_name(number: int) -> str:
+    """File name of a promoted template's layer below its own, the oldest being 0."""
+    return f"below-{number}.qcow2"
+
+
 def wanted_fit(recipe: Recipe, hypervisor: Hypervisor) -> Fit:
     """What a template of `recipe` would be made under here and now."""
+    return _host_fit(hypervisor, recipe.memory_mib, recipe.vcpus, image_digest(recipe))
+
+
+def offered_fit(fit: Fit, hypervisor: Hypervisor) -> Fit:
+    """What this host offers to what was saved under `fit`: a machine of that shape, above that image if it is there."""
+    return _host_fit(hypervisor, fit.memory_mib, fit.vcpus, fit.image)
+
+
+def _host_fit(hypervisor: Hypervisor, memory_mib: int, vcpus: int, image: str) -> Fit:
     cpu = hypervisor.accelerator.cpu
     if hypervisor.accelerator.kind == "kvm":
         cpu = f"{cpu}/{_host_cpu()}"
@@ -66,9 +93,9 @@ def wanted_fit(recipe: Recipe, hypervisor: Hypervisor) -> Fit:
         accelerator=hypervisor.accelerator.kind,
         cpu=cpu,
         device_layout=DEVICE_LAYOUT,
-        memory_mib=recipe.memory_mib,
-        vcpus=recipe.vcpus,
-        image=image_digest(recipe),
+        memory_mib=memory_mib,
+        vcpus=vcpus,
+        image=image,
         tsc_khz=tsc_khz(),
     )
 
@@ -91,7 +118,7 @@ def find_templates(home: Path) -> Iterator[Template]:
             manifest = Manifest.from_json((directory / MANIFEST).read_text())
         except MachineError:
             continue
-        yield Template(directory, manifest, image_directory(home, manifest.name, manifest.fit.image) / "disk.raw")
+        yield Template(directory, manifest, image_directory(home, manifest.recipe, manifest.fit.image) / "disk.raw")
 
 
 def image_directory(home: Path, name: str, digest: str) -> Path:
@@ -99,12 +126,17 @@ def image_directory(home: Path, name: str, digest: str) -> Path:
     return home / "images" / f"{name}-{digest[:16]}"
 
 
+def image_of(home: Path, template: Template) -> Image | None:
+    """The image below a template, with the kernel to boot it; None if it is gone."""
+    return Store(home).find(template.manifest.recipe, template.manifest.fit.image)
+
+
 def find_template(home: Path, recipe: Recipe, hypervisor: Hypervisor) -> tuple[Template | None, str | None]:
     """The template of a recipe that fits this host, or None and why (None: there never was one)."""
     wanted = wanted_fit(recipe, hypervisor)
     why = None
     for template in reversed(list(find_templates(home))):
-        if template.manifest.name != recipe.name:
+        if template.manifest.name != recipe.name or template.manifest.promoted is not None:
             continue
         differences = template.manifest.fit.differences(wanted)
         if not differences and template.image.is_file():
@@ -112,6 +144,20 @@ def find_template(home: Path, recipe: Recipe, hypervisor: Hypervisor) -> tuple[T
         if why is None:
             why = "; ".join(differences) or f"its image {template.image} is gone"
     return None, why
+
+
+def promoted_templates(home: Path) -> dict[str, Template]:
+    """Those that were made of snapshots, by name."""
+    return {found.manifest.name: found for found in find_templates(home) if found.manifest.promoted is not None}
+
+
+def why_unfit(template: Template, hypervisor: Hypervisor) -> str | None:
+    """Why a promoted template cannot be restored here, or None."""
+    fit = template.manifest.fit
+    differences = fit.differences(offered_fit(fit, hypervisor))
+    if not differences and not template.image.is_file():
+        differences = [f"its image {template.image} is gone"]
+    return "; ".join(differences) or None
 
 
 def remove_leftovers(home: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from desktop_sandbox.errors import ConfigurationError
-from desktop_sandbox.stream.wall import Wall
+from desktop_sandbox.microvm.wall import Wall
 
 Launch = Callable[[socket.socket], "subprocess.Popen[bytes]"]
 """Starts a media process that holds the socket's other end (blocking, some ms)."""

@@ -12,12 +12,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from guest_image.agent.errors import OpError
+from guest_image.agent.selection_limits import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 OWNER_S = 3.0
-"""How long another program may take to hand its text over."""
+"""How long another program may take to hand over what it copied."""
 _IDLE_S = 5.0
 
 
@@ -32,19 +33,19 @@ class Clipboard:
         self._news = asyncio.Event()
         self.serial = 0
 
-    async def get(self) -> bytes:
-        """The text in the clipboard as UTF-8, empty if there is none.
+    async def get(self, form: str = TEXT) -> bytes:
+        """The text in the clipboard as UTF-8, or its picture as PNG; empty if there is none.
 
         OpError "deadline" if its owner does not hand it over, "too-large", "unavailable" without an X server.
         """
-        data: bytes = await self._call(lambda selections, done: selections.read(done), OWNER_S)
+        data: bytes = await self._call(lambda selections, done: selections.read(done, form), OWNER_S)
         return data
 
-    async def set(self, data: bytes) -> None:
-        """Put UTF-8 text into the clipboard, and where the middle button pastes from."""
+    async def set(self, data: bytes, form: str = TEXT) -> None:
+        """Put UTF-8 text or a PNG into the clipboard, and where the middle button pastes from."""
 
         def own(selections: Any, done: Callable[[Any], None]) -> None:
-            selections.own(data)
+            selections.own(data, form)
             done(None)
 
         await self._call(own, self._timeout_s)
@@ -90,7 +91,7 @@ class Clipboard:
             thread.put(lambda selections, _: selections.give_up(OpError("deadline", "given up")), lambda _: None)
             raise OpError(
                 "deadline",
-                f"the program that owns the clipboard did not hand its text over within {timeout_s} s",
+                f"the program that owns the clipboard did not hand it over within {timeout_s} s",
                 hint="it hangs or is very busy; copy again, or try later",
             )
         value = outcome.result()

@@ -30,6 +30,7 @@ class AgentConfig:
     random_device: str = "/dev/urandom"
     set_clock: bool = True
     set_hostname: bool = True
+    network: bool = True
     user: str = "user"
     display: str = ":0"
     reopen_s: float = 0.02

@@ -47,7 +47,10 @@ MAX_PAYLOAD = {"control": MAX_FRAME_PAYLOAD, "bulk": MAX_DATA_PAYLOAD, "input": 
 OUTPUT_STREAMS: dict[str, tuple[int, ...]] = {
     "command.run": (STREAM_OUT, STREAM_ERR),
     "file.read": (STREAM_OUT,),
+    "file.watch": (STREAM_OUT,),
     "clipboard.get": (STREAM_OUT,),
+    "job.attach": (STREAM_OUT, STREAM_ERR),
+    "tcp.connect": (STREAM_OUT,),
 }
 """Operations whose answer has streams; such a request is complete when each has ENDed, too."""
 

@@ -12,12 +12,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guest_image.agent import registry
+from guest_image.agent.a11y.helper import Reader
 from guest_image.agent.accounts import Accounts
 from guest_image.agent.call import Call
 from guest_image.agent.cgroups import UserCgroups
 from guest_image.agent.clipboard import Clipboard
 from guest_image.agent.errors import OpError
 from guest_image.agent.file_threads import FileThreads
+from guest_image.agent.jobs import Jobs
 from guest_image.agent.journal import log
 from guest_image.agent.lane import Lane
 from guest_image.agent.pages import SessionPages
@@ -62,9 +64,11 @@ class Agent:
         self.actor = Lane(self, self._connect_actor)
         self.viewer = XWorker("queries", self._connect_viewer)
         self.clipboard = Clipboard(config.display, config.x_timeout_s)
+        self.a11y = Reader(self)
         self.batches = Batches()
         self.generation = 0
         self.children: dict[int, Child] = {}
+        self.jobs = Jobs()
         self._calls: dict[int, Call] = {}
         self._early: OrderedDict[int, list[Frame]] = OrderedDict()
         self._early_bytes = 0
@@ -86,6 +90,7 @@ class Agent:
             try:
                 await self._stopping.wait()
             finally:
+                await self.a11y.aclose()
                 watch.close()
                 for port in self._ports.values():
                     port.close()
@@ -120,6 +125,10 @@ class Agent:
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
         return task
+
+    def calls(self) -> list[Call]:
+        """The requests that are running now."""
+        return list(self._calls.values())
 
     def event(self, name: str, **facts: object) -> None:
         """Tell the host something it did not ask for."""

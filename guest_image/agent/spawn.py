@@ -8,8 +8,10 @@ process group has been dealt with, so that the group's number cannot mean anothe
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -95,8 +97,11 @@ async def spawn(
     cwd: str,
     files: tuple[int, int, int],
     procs_file: str | None,
+    terminal: bool = False,
 ) -> Child:
     """Start `argv` with `files` as stdin, stdout, stderr (the caller keeps and closes them).
+
+    With `terminal` they are a terminal, which becomes the one that controls the new session.
 
     OpError "not-found" or "permission" if the program or `cwd` is not there or not allowed.
     """
@@ -111,7 +116,7 @@ async def spawn(
         except OSError as error:
             raise OpError("busy", f"no process could be started: {error.strerror}") from error
         if pid == 0:
-            _become(argv, account, env, cwd, files, cgroup, errors_in)
+            _become(argv, account, env, cwd, files, cgroup, errors_in, terminal=terminal)
         child = Child(pid)
         os.close(errors_in)
         errors_in = -1
@@ -164,6 +169,8 @@ def _become(
     files: tuple[int, int, int],
     cgroup: int,
     errors: int,
+    *,
+    terminal: bool,
 ) -> None:
     """In the child: never returns."""
     stage = 0
@@ -179,6 +186,8 @@ def _become(
         safe = [os.dup(fd) if fd < 3 else fd for fd in files]
         for target, fd in enumerate(safe):
             os.dup2(fd, target, inheritable=True)
+        if terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         stage = 2
         if os.geteuid() == 0:
             os.setgroups(account.groups)

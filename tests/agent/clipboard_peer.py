@@ -1,5 +1,5 @@
 """Another program on the X server: owns the clipboard with a text, or pastes it; `python clipboard_peer.py DISPLAY own
-FILE [hang|chunks]` and `... paste TARGET FILE`. Says "ready" when it owns it."""
+FILE [hang|chunks|latin|png|png-chunks]` and `... paste TARGET FILE`. Says "ready" when it owns it."""
 
 import sys
 import time
@@ -18,6 +18,7 @@ class Peer:
         self.window = screen.root.create_window(0, 0, 1, 1, 0, screen.root_depth, event_mask=X.PropertyChangeMask)
         self.clipboard = self.display.intern_atom("CLIPBOARD")
         self.utf8 = self.display.intern_atom("UTF8_STRING")
+        self.png = self.display.intern_atom("image/png")
         self.incr = self.display.intern_atom("INCR")
 
     def own(self, data: bytes, how: str) -> None:
@@ -30,8 +31,10 @@ class Peer:
                 return
             if event.type != X.SelectionRequest or how == "hang":
                 continue
-            given = event.target == (Xatom.STRING if how == "latin" else self.utf8)
-            if given and how == "chunks":
+            wanted = {"latin": Xatom.STRING, "png": self.png, "png-chunks": self.png}.get(how, self.utf8)
+            chunks = how.endswith("chunks")
+            given = event.target == wanted
+            if given and chunks:
                 event.requestor.change_attributes(event_mask=X.PropertyChangeMask)
                 event.requestor.change_property(event.property, self.incr, 32, [len(data)])
             elif given:
@@ -45,10 +48,10 @@ class Peer:
             )
             event.requestor.send_event(answer)
             self.display.flush()
-            if given and how == "chunks":
+            if given and chunks:
                 for at in [*range(0, len(data), CHUNK), len(data)]:
                     self.wait(X.PropertyNotify, lambda e: e.state == X.PropertyDelete)
-                    event.requestor.change_property(event.property, self.utf8, 8, data[at : at + CHUNK])
+                    event.requestor.change_property(event.property, wanted, 8, data[at : at + CHUNK])
                     self.display.flush()
 
     def wait(self, kind, fits):

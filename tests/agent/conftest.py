@@ -82,6 +82,7 @@ class Guest:
             set_clock=False,
             realtime=False,
             set_hostname=False,
+            network=False,
             user="root",
             display=DISPLAY,
             **settings,

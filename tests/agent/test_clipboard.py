@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from desktop_sandbox.errors import DeadlineError, GuestError, InvalidRequestError
@@ -107,10 +109,63 @@ async def test_an_owner_that_hangs_costs_its_reader_and_nobody_else(guest: Guest
     moves = [{"type": "move", "x": 5, "y": 6}, {"type": "cursor_position"}]
     assert (await channel.request("actions.run", {"actions": moves}))["results"][1] == {"x": 5, "y": 6}
     assert time.monotonic() - begun < 2
-    with pytest.raises(DeadlineError, match="did not hand its text over"):
+    with pytest.raises(DeadlineError, match="did not hand it over"):
         await reading
     copy(b"now")
     assert await get_text(channel) == "now"
+
+
+def png(width: int, height: int) -> bytes:
+    """A picture of noise, so that its file is about as long as its pixels."""
+    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    done, data = cv2.imencode(".png", pixels)
+    assert done
+    return data.tobytes()
+
+
+async def set_picture(channel: AgentChannel, data: bytes) -> None:
+    async def body():
+        for start in range(0, len(data), 64 << 10):
+            yield data[start : start + (64 << 10)]
+
+    assert await channel.request("clipboard.set", {"form": "png"}, stdin=body()) == {"size": len(data)}
+
+
+async def get_form(channel: AgentChannel, form: str) -> bytes:
+    data = bytearray()
+    await channel.request("clipboard.get", {"form": form}, on_data=lambda _, chunk: data.extend(chunk))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (600, 400)], ids=["small", "large"])
+async def test_a_picture_is_pasted_by_others_and_read_back(guest: Guest, channel: AgentChannel, tmp_path, size):
+    picture = png(*size)
+    await set_picture(channel, picture)
+    assert await paste(tmp_path, "image/png") == picture
+    assert await paste(tmp_path) == b"REFUSED"  # a picture is no text
+    assert await get_form(channel, "png") == picture
+    assert await get_form(channel, "text") == b""
+    await set_text(channel, "text again")
+    assert await get_form(channel, "png") == b""
+    assert await paste(tmp_path, "image/png") == b"REFUSED"
+
+
+@pytest.mark.parametrize("how", ["png", "png-chunks"])
+async def test_a_picture_that_others_copied_is_read(guest: Guest, channel: AgentChannel, copy, how):
+    picture = png(300, 200)
+    copy(picture, how)
+    assert await get_form(channel, "png") == picture
+    assert await get_form(channel, "text") == b""
+
+
+async def test_a_picture_is_a_png_within_bounds(guest: Guest, channel: AgentChannel):
+    with pytest.raises((GuestError, InvalidRequestError), match="no PNG"):
+        await set_picture(channel, b"GIF89a")
+    with pytest.raises((GuestError, InvalidRequestError), match="no form"):
+        await get_form(channel, "bmp")
+    with pytest.raises(GuestError) as caught:
+        await set_picture(channel, b"\x89PNG\r\n\x1a\n" + bytes(16 << 20))
+    assert caught.value.evidence["code"] == "too-large"
 
 
 async def test_changes_are_noticed(guest: Guest, channel: AgentChannel, copy):

@@ -176,3 +176,18 @@ async def test_log_tail_of_a_file(channel, tmp_path):
     assert answer == {"text": "line 49998\nline 49999"}
     with pytest.raises(InvalidRequestError):
         await channel.request("log.tail", {"source": "other"})
+
+
+async def test_stat_of_a_link(channel, tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "broken").symlink_to("nothing")
+
+    async def stat(name, **more):
+        return await channel.request("file.stat", {"path": str(tmp_path / name), "user": "root", **more})
+
+    assert (await stat("link"))["type"] == "symlink"
+    followed = await stat("link", follow=True)
+    assert (followed["type"], followed["size"], followed["path"]) == ("file", 5, str(tmp_path / "link"))
+    with pytest.raises(NotFoundError):
+        await stat("broken", follow=True)

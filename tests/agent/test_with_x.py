@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import sys
 
 import pytest
 import pytest_asyncio
@@ -61,3 +62,38 @@ async def test_actions_windows_and_a_new_x_server(x_server, guest: Guest, channe
     await x_server.start()
     assert (await channel.request("actions.run", {"actions": moves}))["failed"] is None
     assert await channel.request("windows.list") == []
+
+
+async def test_the_cursor_has_the_name_that_its_program_gave_it(x_server, guest: Guest, channel):
+    # the root window's, where the pointer is; NameCursor (XFIXES 23) as toolkits call it
+    code = (
+        "import sys, time\n"
+        "from Xlib import X\n"
+        "from Xlib.display import Display\n"
+        "from Xlib.protocol import rq\n"
+        "class Name(rq.Request):\n"
+        "    _request = rq.Struct(rq.Card8('opcode'), rq.Opcode(23), rq.RequestLength(), rq.Card32('cursor'),\n"
+        "                         rq.LengthOf('name', 2), rq.Pad(2), rq.String8('name'))\n"
+        "display = Display(sys.argv[1])\n"
+        "display.xfixes_query_version()\n"
+        "font = display.open_font('cursor')\n"
+        "cursor = font.create_glyph_cursor(font, 152, 153, (0, 0, 0), (65535, 65535, 65535))\n"
+        "Name(display=display.display, opcode=display.display.get_extension_major('XFIXES'), cursor=cursor.id,\n"
+        "     name='xterm')\n"
+        "display.screen().root.change_attributes(cursor=cursor)\n"
+        "display.sync()\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    before = await channel.request("cursor.name")
+    assert before["name"] != "xterm"
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", code, DISPLAY, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert program.stdout is not None
+        assert await asyncio.wait_for(program.stdout.readline(), 20) == b"ready\n"
+        found = await channel.request("cursor.name")
+        assert found["name"] == "xterm"
+        assert found["serial"] != before["serial"]
+    finally:
+        program.kill()
+        await program.wait()

@@ -27,6 +27,7 @@ except ConfigurationError as error:
         ("desktop_sandbox.agents.langchain", "langchain_core", "langchain"),
         ("desktop_sandbox.agents.smolagents", "smolagents", "smolagents"),
         ("desktop_sandbox.mcp.server", "mcp", "mcp"),
+        ("desktop_sandbox.openenv", "openenv", "openenv"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(module: str, package: str, extra: str) -> None:

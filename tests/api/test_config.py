@@ -82,3 +82,13 @@ def test_addresses() -> None:
     assert is_loopback("::1")
     assert is_loopback("127.9.9.9")
     assert not is_loopback("0.0.0.0")
+
+
+def test_the_domain_of_ports(tmp_path: Path) -> None:
+    def domain(text: str) -> str:
+        return server_config({"DESKTOP_SANDBOX_PORT_DOMAIN": text}, home=tmp_path).port_domain
+
+    assert (domain(""), domain("Ports.Example.org")) == ("localhost", "ports.example.org")
+    for wrong in ("*.example.org", "http://x", "a..b", "-a", "ä"):
+        with pytest.raises(ConfigurationError, match="PORT_DOMAIN"):
+            domain(wrong)

@@ -35,6 +35,7 @@ def sdp(ctx: Any, value: Any) -> bytes:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory):
     with serving(tmp_path_factory.mktemp("home"), launch=FakeStreamer().launch) as live:
+        live.node.watches_end = True
         httpx.post(live.url + "/v1/sandboxes", json={}, headers=live.headers, verify=False)
         yield live
 
@@ -42,6 +43,16 @@ def server(tmp_path_factory: pytest.TempPathFactory):
 DOCUMENT = create_app(FakeNode(), ServerConfig(Path("/nowhere"), KEY)).openapi()
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+def hurry(body: Any) -> None:
+    """Waits are not what is tested here: what the schema allows is minutes, and an overdue one is a 504."""
+    if not isinstance(body, dict):
+        return
+    for name, value in body.items():
+        if name in ("quiet_ms", "reaction_ms", "timeout") and isinstance(value, int | float) and value > 0:
+            body[name] = 1 if name.endswith("_ms") else 0.1
+        hurry(value)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
@@ -62,6 +73,10 @@ def test_the_api_keeps_to_its_schema(operation: Any, mode: GenerationMode, serve
             parameters["sandbox_id"] = "sb000001"
         for name in [name for name in case.headers if name.lower() == "idempotency-key"]:
             del case.headers[name]
+        if operation.path.endswith(("/actions", "/wait/stable", "/wait/change", "/wait/window", "/wait/text")):
+            hurry(case.body)
+        if "/wait/" in operation.path and isinstance(case.body, dict):
+            case.body["on_timeout"] = "answer"
         case.call_and_validate(
             base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS, timeout=20
         )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop_sandbox.errors import ConfigurationError, ConflictError, InvalidRequestError, NotFoundError
+from desktop_sandbox.network.policy import parse_policy, policy_record
 from desktop_sandbox.node.database import Database
 from desktop_sandbox.node.interface import SandboxState
 from desktop_sandbox.node.lifecycle import TRANSITIONS, SandboxEvent, next_state
@@ -194,3 +195,27 @@ async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> No
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(ConfigurationError, match="cannot open the database"):
         await Store.open(path)
+
+
+async def test_a_policys_secrets_stay_in_a_file_of_the_owner_and_are_never_shown(tmp_path: Path) -> None:
+    """They survive a restart, and what callers see of the record has none of them."""
+    path = tmp_path / "node.db"
+    network = {
+        "allow": None,
+        "deny": [],
+        "headers": [{"host": "api.example.org", "set": {"X-Key": "5ec2e7"}}],
+        "proxy": "http://me:5ec2e7@10.1.2.3:3128",
+    }
+    path.touch(0o644)  # as an older version made it
+    first = await Store.open(path)
+    await first.add(record(1))
+    await first.change_spec("sb1", "network", network)
+    modes = {file.stat().st_mode & 0o777 for file in tmp_path.glob("node.db*")}
+    await first.close()
+    again = await Store.open(path)
+    kept = await again.get("sb1")
+    await again.close()
+    assert modes == {0o600}
+    assert policy_record(parse_policy(kept.network)) == network
+    assert "5ec2e7" not in f"{kept!r} {kept.info()!r}"
+    assert kept.info().network["headers"] == [{"host": "api.example.org", "set": {"X-Key": "***"}}]

@@ -6,21 +6,23 @@ import json
 import socket
 import time
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 from desktop_sandbox.bench import main
 from desktop_sandbox.bench.create import stages
 from desktop_sandbox.bench.figures import Figure, as_json, quantile, ratio
-from desktop_sandbox.bench.options import GROUPS, QUICK, Counts, Options, parse
+from desktop_sandbox.bench.options import GROUPS, LONG, QUICK, Counts, Options, parse
 from desktop_sandbox.bench.report import Results, shown
 from desktop_sandbox.bench.run import run, ticks_of
 from desktop_sandbox.errors import ServerError
 from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 TINY = Counts(
-    creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, forks=(2,)
-)
+    creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, forks=(2,),
+    crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
+)  # fmt: skip
 
 
 def test_quantiles_are_interpolated() -> None:
@@ -46,7 +48,8 @@ def test_a_figure_knows_its_target_and_its_rival() -> None:
 
 def test_options() -> None:
     assert parse([]).counts == Counts()
-    assert parse([]).groups == list(GROUPS)
+    assert parse([]).groups == [group for group in GROUPS if group not in LONG]
+    assert parse(["--only", "soak"]).groups == ["soak"]
     found = parse(["--quick", "--only", "memory", "--template", "minimal", "--json", "a.json"])
     assert (found.counts, found.groups, found.template, found.json) == (QUICK, ["memory"], "minimal", Path("a.json"))
     assert ticks_of(found) == QUICK.siblings + 4
@@ -110,17 +113,23 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "screenshot.raw", "screenshot.jpeg", "screenshot.png", "screenshot.scrot",
         "action.click", "action.move", "action.xdotool_click", "action.xdotool_move",
         "action.part.server", "action.part.agent", "action.part.display",
+        "eyes.stable", "eyes.changes", "eyes.find", "eyes.find_sizes", *(["eyes.read"] if which("tesseract") else []),
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
         "checkpoint.stopped", "checkpoint.done", "rollback", "pause", "resume", "fork.2.made", "fork.2.acted",
         "pool.create", "pool.acted",
+        "crowd.count", "crowd.frozen", "crowd.create", "crowd.memory", "crowd.taken", "crowd.answered",
+        "soak.cycle", "soak.lost", "soak.create", "soak.forks", "soak.left.descriptors", "soak.left.threads",
+        "soak.left.memory", "soak.left.processes", "soak.left.files",
     }  # fmt: skip
     for figure in figures.values():
         assert set(figure) == {
             "key", "label", "unit", "samples", "against", "p50", "p95", "n", "ratio", "target", "ok",
         }  # fmt: skip
         assert figure["n"] == len(figure["samples"]) > 0
-        assert figure["p50"] > 0 or figure["key"] == "cpu.idle"
+        assert figure["p50"] > 0 or figure["key"].startswith(("cpu.idle", "soak.l", "crowd.taken"))
+    assert figures["soak.lost"]["p50"] == figures["soak.left.processes"]["p50"] == 0
+    assert figures["soak.left.files"]["p50"] == 0
     assert figures["create.one"]["target"] == 250
     assert figures["screenshot.png"]["ratio"] > 1
     assert {"start", "hello", "identity", "first action"} <= set(found["profile_ms"])

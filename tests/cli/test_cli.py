@@ -268,3 +268,21 @@ def test_exported_memory_is_its_owners_and_wrong_paths_are_told(live: Live, run:
     # what is no file is a key that the server reads, or says what is wrong with it
     assert run("trust", "add", "build-host", "AAAA").code == 0
     assert live.node.trusting == {"build-host": "AAAA"}
+
+
+def test_what_a_desktop_may_reach(live: Live, run: Run) -> None:
+    box = run("create", "--allow", "*.example.org:443", "--deny", "x.example.org").out.strip()
+    shown = run("network", box).out
+    assert "*.example.org:443" in shown
+    assert "x.example.org" in shown
+    assert json.loads(run("network", box, "--network", "none", "--json").out)["policy"] == "none"
+    table = run("network", "log", box).out
+    assert all(text in table for text in ("OUTCOME", "a.example", "1.1.1.1 port 443", "refused", "is denied"))
+    assert json.loads(run("network", "log", box, "--limit", "1", "--json").out)[0]["kind"] == "dns"
+    assert run("network", "a", "b").code != 0
+    assert run("network", box, "--network", "all").code != 0
+    assert run("create", "--network", "none", "--allow", "a.example").code != 0
+    shown = run("network", box, "--header", "api.example.org X-Key: 5ec2e7", "--proxy", "http://u:5ec2e7@10.1.2.3:3128")
+    assert all(text in shown.out for text in ("api.example.org: X-Key", "http://***@10.1.2.3:3128"))
+    assert "5ec2e7" not in shown.out + run("network", box, "--json").out + run("info", box).out
+    assert run("create", "--header", "bad").code != 0

@@ -79,3 +79,10 @@ def test_gym_loop(server: RealServer, tmp_path: Path) -> None:
     assert lines[0].endswith("images (2, 200, 320, 3), rewards [1. 1.], over [ True  True]")
     assert lines[1].endswith("rewards [0. 0.], over [False False]")
     assert lines[2].endswith("rewards [1. 1.], over [ True  True]")
+
+
+@pytest.mark.machine
+def test_openenv_loop(server: RealServer, tmp_path: Path) -> None:
+    said = run(server, tmp_path, "openenv_loop.py")
+    assert said.startswith("640×400, pointer at (")
+    assert said.endswith("reward 1.0, done True\n")

@@ -19,7 +19,7 @@ def test_windows_without_a_window_manager(server, performer, recorder):
     assert window.active
     assert active_window(display) == window
     wire = window.to_wire()
-    assert set(wire) == {"id", "title", "class", "pid", "x", "y", "width", "height", "active"}
+    assert set(wire) == {"id", "title", "class", "pid", "x", "y", "width", "height", "active", "states"}
     assert wire["class"] == "Recorder"
 
 

@@ -68,6 +68,32 @@ def test_snapshots_are_named_found_and_removed(live: Live) -> None:
             Sandbox.create(on_timeout="explode")
 
 
+def test_a_snapshot_becomes_a_template(live: Live) -> None:
+    with Sandbox.create() as desktop, Host.connect() as host:
+        saved = desktop.checkpoint("logged in")
+        made = host.promote_snapshot(saved, "logged-in")
+        assert (made.name, made.state, made.promoted_from) == ("logged-in", "ready", saved.snapshot_id)
+        assert made in host.templates()
+        with pytest.raises(ConflictError):
+            host.promote_snapshot(saved, "logged-in")
+        for wrong in ("", "../x", ".x", "a" * 65):
+            with pytest.raises(InvalidRequestError):
+                host.promote_snapshot(saved, wrong)
+        with pytest.raises(NotFoundError):
+            host.promote_snapshot("ss-0", "other")
+        with Sandbox.create("logged-in") as begun:
+            assert begun.get_info().template == "logged-in"
+        assert "logged-in" in run("template", "ls").stdout
+        said = run("snapshot", "promote", saved.snapshot_id, "second")
+        assert (said.returncode, said.stdout) == (0, "")
+        assert "desktop-sandbox create second" in said.stderr
+        assert json.loads(run("snapshot", "promote", saved.snapshot_id, "third", "--json").stdout)["name"] == "third"
+        for name in ("second", "third"):
+            assert run("template", "rm", name).returncode == 0
+        host.remove_template("logged-in")
+        assert "logged-in" not in [info.name for info in host.templates()]
+
+
 def test_the_command_line_saves_and_brings_back(live: Live) -> None:
     box = run("create", "--on-timeout", "pause").stdout.strip()
     saved = run("checkpoint", box, "--name", "start", "-t", "a", "-t", "b")
@@ -80,6 +106,9 @@ def test_the_command_line_saves_and_brings_back(live: Live) -> None:
     assert run("pause", box).returncode == 0
     assert json.loads(run("info", box, "--json").stdout)["state"] == "paused"
     assert "runs again" in run("resume", box).stderr
+    assert run("pause", box).returncode == 0
+    assert "booted from its disk" in run("resume", box, "--from-disk").stderr
+    assert live.node.calls.count("resume from disk") == 1
     listed = run("snapshot", "ls").stdout
     assert "start" in listed
     assert "a b" in listed

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from desktop_sandbox.microvm.jail import media_uid
+from desktop_sandbox.microvm.wall import find_wall
 from desktop_sandbox.node.interface import ScreenSource
 from desktop_sandbox.stream.launch import launcher
-from desktop_sandbox.stream.wall import find_wall
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
 from tests.streamer.harness import Screen

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from desktop_sandbox.errors import StreamerError
 from desktop_sandbox.microvm.jail import media_uid
+from desktop_sandbox.microvm.wall import find_wall
 from desktop_sandbox.stream.launch import launcher
 from desktop_sandbox.stream.supervisor import Supervisor
-from desktop_sandbox.stream.wall import find_wall
 
 UID = media_uid("0000feed")
 SETTINGS = {"ice_servers": [], "udp_ports": None, "public_address": None, "max_fps": 60}
@@ -125,7 +125,7 @@ async def test_it_ends_with_its_server(tmp_path: Path) -> None:
         "import socket, sys, time\n"
         "from pathlib import Path\n"
         "from desktop_sandbox.stream.launch import launcher\n"
-        "from desktop_sandbox.stream.wall import find_wall\n"
+        "from desktop_sandbox.microvm.wall import find_wall\n"
         f"ours, theirs = socket.socketpair()\n"
         f"launch = launcher(find_wall({UID}), Path({str(tmp_path / 'log')!r}), file_limit_bytes=1 << 30)\n"
         "print(launch(theirs).pid, flush=True)\n"

@@ -24,7 +24,9 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from desktop_sandbox.api.pages import LIBRARY
 from tests.viewer.fake_picture import CURSOR_PNG, Encoder, PaintedTrack, jpeg, painted
+from tests.viewer.fake_terminal import FakeTerminals
 
 VIEWER = Path(__file__).parent.parent.parent / "viewer"
 HEAD = struct.Struct(">BBIdHH")
@@ -57,6 +59,7 @@ class FakeDesktop:
     tokens: dict[str, str] = field(default_factory=lambda: {"T-control": "control", "T-view": "view"})
     sandboxes: list[dict[str, Any]] = field(default_factory=list)
     snapshots: list[dict[str, Any]] = field(default_factory=list)
+    terminals: FakeTerminals = field(default_factory=FakeTerminals)
     at: str | None = None
     ice_servers: list[dict[str, Any]] = field(default_factory=list)
     viewers: list[FakeViewer] = field(default_factory=list)
@@ -207,6 +210,10 @@ def fake_app(desktop: FakeDesktop) -> FastAPI:
     async def module(name: str) -> FileResponse:
         return FileResponse(VIEWER / name)
 
+    @app.get("/viewer/xterm/{name}")
+    async def library(name: str) -> FileResponse:
+        return FileResponse(VIEWER / LIBRARY[f"xterm/{name}"])
+
     @app.get("/framed")
     async def framed(allow: str = "") -> Response:
         # another origin than the page around it, as a product's own page would be
@@ -246,6 +253,7 @@ def fake_app(desktop: FakeDesktop) -> FastAPI:
         return Response(status_code=204)
 
     add_timeline(app, desktop)
+    desktop.terminals.serve(app, desktop.tokens)
 
     @app.get("/v1/sandboxes")
     async def listed(limit: int = 50, cursor: str | None = None) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class AsyncConnection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self._key = api_key
         self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
@@ -92,9 +93,10 @@ class AsyncConnection:
         body: Mapping[str, Any] | None = None,
         content: bytes | AsyncIterable[bytes] | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Response:
         """One call; a change is repeated with the same Idempotency-Key when the connection breaks."""
-        request = self._build(method, path, params, body, content, timeout)
+        request = self._build(method, path, params, body, content, timeout, media_type)
         tries = 1 if content is not None and not isinstance(content, bytes) else RETRIES
         for attempt in range(tries):
             try:
@@ -118,9 +120,11 @@ class AsyncConnection:
         *,
         params: Mapping[str, str | list[str]] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """One call whose answer is read as it comes; leaving early ends it. Never repeated once it was sent."""
         request = self._build(method, path, params, body, None, None)
+        request.headers.update(headers or {})
         try:
             response = await self._http.send(request, stream=True)
         except httpx.TimeoutException as error:
@@ -139,6 +143,12 @@ class AsyncConnection:
             ) from error
         finally:
             await response.aclose()
+
+    async def socket(self, path: str) -> Any:
+        """A WebSocket to a path of the API. ServerError if the server cannot be reached."""
+        if self._closed:
+            raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
+        return await runtime.async_socket(self.url, path, self._key)
 
     async def lines(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
@@ -160,6 +170,7 @@ class AsyncConnection:
         body: Mapping[str, Any] | None,
         content: bytes | AsyncIterable[bytes] | None,
         timeout: float | None,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Request:
         if self._closed:
             raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
@@ -168,7 +179,7 @@ class AsyncConnection:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         elif content is not None:
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = media_type
         limits = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT_S)
         return self._http.build_request(method, path, params=params, content=content, headers=headers, timeout=limits)
 

@@ -40,19 +40,25 @@ class AsyncDesktop:
         actions: Sequence[Mapping[str, Any]],
         *,
         screenshot: bool | Mapping[str, Any] = False,
+        changes: bool | Mapping[str, Any] = False,
         timeout: float | None = None,
         wait_for_control: float | None = None,
     ) -> ActResult:
         """Run actions in order, for example `{"type": "click", "x": 4, "y": 5}`.
 
         `screenshot` returns the settled screen at the end (a mapping gives format, quality, scale, region, cursor,
-        stable, deadline). Raises InvalidActionError before anything is done, and ActionFailedError at the first
-        action that fails: its `evidence` has `index`, and the `results` of those before it. While a person drives the
-        desktop it waits `wait_for_control` seconds (None: the attribute of that name), then raises ControlHeldError.
+        stable, deadline). `changes` also tells what they changed on the screen, once it has settled (a mapping gives
+        region, ignore, quiet_ms, reaction_ms, timeout).
+
+        Raises InvalidActionError before anything is done, and ActionFailedError at the first action that fails: its
+        `evidence` has `index`, and the `results` of those before it. While a person drives the desktop it waits
+        `wait_for_control` seconds (None: the attribute of that name), then raises ControlHeldError.
         """
         body: dict[str, Any] = {"actions": list(actions)}
         if screenshot is not False:
             body["screenshot"] = screenshot if screenshot is True else dict(screenshot)
+        if changes is not False:
+            body["changes"] = changes if changes is True else dict(changes)
         if timeout is not None:
             body["timeout"] = timeout
         patience = self.wait_for_control if wait_for_control is None else wait_for_control
@@ -226,9 +232,15 @@ class AsyncDesktop:
         cursor: bool = True,
         stable_ms: int | None = None,
         deadline_ms: int = 5000,
+        keep: bool = False,
     ) -> Screenshot:
-        """As `screenshot`, with the picture's size, media type, and whether it was stable."""
+        """As `screenshot`, with the picture's size, media type, and whether it was stable.
+
+        With `keep` the server keeps what the whole screen showed then for ten minutes, as `moment`: see `changes`.
+        """
         query = screenshot_query(format, quality, scale, region, cursor, stable_ms, deadline_ms)
+        if keep:
+            query["keep"] = "true"
         answer = await self._connection.request("GET", f"{self._path}/screenshot", params=query)
         stable = answer.headers.get("X-Screen-Stable")
         return Screenshot(
@@ -237,6 +249,7 @@ class AsyncDesktop:
             width=int(answer.headers["X-Screen-Width"]),
             height=int(answer.headers["X-Screen-Height"]),
             stable=None if stable is None else stable == "true",
+            moment=answer.headers.get("X-Screen-Moment"),
         )
 
     async def windows(self) -> list[Window]:

@@ -11,6 +11,8 @@ from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk.models import BuildStep, SnapshotInfo, TemplateInfo, parse_snapshot, parse_template
 from desktop_sandbox.sdk.requests import segment, snapshot_id
 
+PROMOTE_TIMEOUT_S = 300.0
+
 
 class AsyncHost:
     """A server's templates, snapshots and usage; use it with `async with`."""
@@ -68,6 +70,15 @@ class AsyncHost:
         """Remove a snapshot from the server's disk; ConflictError while a paused sandbox rests on it."""
         await self._connection.request("DELETE", f"/v1/snapshots/{segment(snapshot_id(snapshot))}")
 
+    async def promote_snapshot(self, snapshot: str | SnapshotInfo, name: str) -> TemplateInfo:
+        """Make a template `name` of a snapshot: log in once, then create a thousand desktops from there.
+
+        It stays until `remove_template`, also without the snapshot. ConflictError where the name is taken.
+        """
+        path = f"/v1/snapshots/{segment(snapshot_id(snapshot))}/promote"
+        answer = await self._connection.request("POST", path, body={"name": name}, timeout=PROMOTE_TIMEOUT_S)
+        return parse_template(answer.json())
+
     async def export_snapshot(self, snapshot: str | SnapshotInfo) -> AsyncIterator[bytes]:
         """A snapshot as one signed file, in pieces, to be written to disk."""
         path = f"/v1/snapshots/{segment(snapshot_id(snapshot))}/export"
@@ -75,14 +86,21 @@ class AsyncHost:
             async for piece in response.aiter_bytes():
                 yield piece
 
-    async def import_snapshot(self, data: BinaryIO | Iterable[bytes] | AsyncIterable[bytes]) -> SnapshotInfo:
+    async def import_snapshot(
+        self, data: BinaryIO | Iterable[bytes] | AsyncIterable[bytes], *, name: str | None = None
+    ) -> SnapshotInfo:
         """Take a snapshot from such a file: an open one, or its pieces. It is there whole afterwards or not at all.
+
+        `name` is what it is called here; one that is here already then comes once more, under another id.
 
         Raises UntrustedError unless this host or one that is trusted signed it, SnapshotMismatchError that says what
         does not fit, ConflictError if it is there already.
         """
         content = runtime.async_chunks(data)
-        answer = await self._connection.request("PUT", "/v1/snapshots/import", content=content, timeout=None)
+        params = {} if name is None else {"name": name}
+        answer = await self._connection.request(
+            "PUT", "/v1/snapshots/import", content=content, params=params, timeout=None
+        )
         return parse_snapshot(answer.json())
 
     async def signing_key(self) -> str:

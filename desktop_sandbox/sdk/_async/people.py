@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 STOP_TIMEOUT_S = 60.0
+PICTURE_TIMEOUT_S = 90.0
 
 
 class AsyncStream:
@@ -104,7 +105,7 @@ class AsyncControl:
 
 
 class AsyncClipboard:
-    """Text in the desktop's clipboard."""
+    """Text in the desktop's clipboard, or a picture."""
 
     def __init__(self, connection: AsyncConnection, path: str) -> None:
         self._connection = connection
@@ -118,6 +119,22 @@ class AsyncClipboard:
     async def set(self, text: str) -> None:
         """Put text there, at most 1 MiB, for Ctrl+V and the middle button."""
         await self._connection.request("PUT", self._path, body={"text": text})
+
+    async def get_picture(self) -> bytes | None:
+        """The picture in the clipboard as PNG, None if it holds none. A program in the desktop wrote it."""
+        try:
+            answer = await self._connection.request("GET", f"{self._path}/picture", timeout=PICTURE_TIMEOUT_S)
+        except errors.NotFoundError as error:
+            if "no picture" in error.message:
+                return None
+            raise
+        return answer.content
+
+    async def set_picture(self, picture: bytes) -> None:
+        """Put a PNG there, at most 16 MiB, for programs to paste."""
+        await self._connection.request(
+            "PUT", f"{self._path}/picture", content=picture, media_type="image/png", timeout=PICTURE_TIMEOUT_S
+        )
 
 
 class AsyncRecordings:

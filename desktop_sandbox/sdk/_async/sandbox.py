@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
+from desktop_sandbox.sdk._async.a11y import AsyncElements
 from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
+from desktop_sandbox.sdk._async.eyes import AsyncEyes
 from desktop_sandbox.sdk._async.files import AsyncFiles
+from desktop_sandbox.sdk._async.network import AsyncNetwork
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
+from desktop_sandbox.sdk._async.terminals import AsyncPorts, AsyncTerminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -32,11 +37,13 @@ class AsyncSandboxList:
     cursor: str | None
 
 
-class AsyncSandbox(AsyncDesktop):
+class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
+    to what listens in it, `stream` makes links for people to watch it,
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
+    `network` is what it may reach.
     """
 
     def __init__(self, connection: AsyncConnection, info: SandboxInfo) -> None:
@@ -48,10 +55,13 @@ class AsyncSandbox(AsyncDesktop):
         self.wait_for_control = 0.0
         self.commands = AsyncCommands(connection, self._path)
         self.files = AsyncFiles(connection, self._path)
+        self.terminals = AsyncTerminals(connection, self._path)
+        self.ports = AsyncPorts(connection, self._path)
         self.stream = AsyncStream(connection, self._path)
         self.control = AsyncControl(connection, self._path)
         self.clipboard = AsyncClipboard(connection, self._path)
         self.recordings = AsyncRecordings(connection, self._path)
+        self.network = AsyncNetwork(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<AsyncSandbox {self.sandbox_id} {self._info.template}>"
@@ -73,6 +83,7 @@ class AsyncSandbox(AsyncDesktop):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -82,6 +93,9 @@ class AsyncSandbox(AsyncDesktop):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -98,6 +112,7 @@ class AsyncSandbox(AsyncDesktop):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = await connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
@@ -196,10 +211,15 @@ class AsyncSandbox(AsyncDesktop):
         answer = await self._connection.request("POST", f"{self._path}/pause", timeout=SAVE_TIMEOUT_S)
         return self._moved(answer.json())
 
-    async def resume(self, timeout: float | None = None) -> SandboxInfo:
-        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for)."""
-        body = {"timeout": timeout}
-        answer = await self._connection.request("POST", f"{self._path}/resume", body=body, timeout=SAVE_TIMEOUT_S)
+    async def resume(self, timeout: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for).
+
+        `from_disk` boots it from its disk, which takes as long as a boot; what it had in memory is not brought back. It
+        is for one whose memory does not fit the host any more (SnapshotMismatchError), after an upgrade of QEMU say.
+        """
+        body = {"timeout": timeout, "from_disk": from_disk}
+        patience = CREATE_TIMEOUT_S if from_disk else SAVE_TIMEOUT_S
+        answer = await self._connection.request("POST", f"{self._path}/resume", body=body, timeout=patience)
         return self._moved(answer.json())
 
     async def snapshots(self) -> builtins.list[SnapshotInfo]:

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import codecs
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from desktop_sandbox import errors
 from desktop_sandbox.sdk import runtime
+from desktop_sandbox.sdk._sync.background import BackgroundCommand
 from desktop_sandbox.sdk.models import CommandExit, CommandOutput, CommandResult
-from desktop_sandbox.sdk.requests import command_body
+from desktop_sandbox.sdk.reach import JobInfo, parse_job
+from desktop_sandbox.sdk.requests import command_body, segment
 
 if TYPE_CHECKING:
     from desktop_sandbox.sdk._sync.connection import Connection
@@ -25,6 +28,7 @@ class Commands:
     def __init__(self, connection: Connection, path: str) -> None:
         self._connection = connection
         self._path = f"{path}/commands"
+        self._jobs = f"{path}/jobs"
 
     def run(
         self,
@@ -103,6 +107,46 @@ class Commands:
             raise errors.ServerError(
                 "the command's output broke off before its end was told", hint="was the server stopped?"
             )
+
+    def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        stdin: bool = False,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str = "user",
+    ) -> BackgroundCommand:
+        """Start a command in the background and connect to it. It goes on when you let go, or the connection breaks.
+
+        `stdin=True` gives it input, which you send.
+        """
+        body = command_body(command, timeout=timeout, cwd=cwd, env=env, user=user) | {"stdin": stdin}
+        info = parse_job((self._connection.request("POST", self._jobs, body=body)).json())
+        return BackgroundCommand(self._connection, f"{self._jobs}/{segment(info.id)}", info, None).attach()
+
+    def list(self) -> builtins.list[JobInfo]:
+        """Background commands that run, and those that ended in the last minutes, the oldest first."""
+        return [parse_job(each) for each in (self._connection.request("GET", self._jobs)).json()["jobs"]]
+
+    def connect(self, command_id: str, *, after: int | None = None) -> BackgroundCommand:
+        """Connect to a background command: its output comes from the byte `after` on (default: all that is kept).
+
+        NotFoundError if there is none, or it ended long ago.
+        """
+        path = f"{self._jobs}/{segment(command_id)}"
+        info = parse_job((self._connection.request("GET", path)).json())
+        return BackgroundCommand(self._connection, path, info, after).attach()
+
+    def send_signal(self, command_id: str, number: int) -> None:
+        """Send a signal to a background command and its process group."""
+        path = f"{self._jobs}/{segment(command_id)}/signal"
+        self._connection.request("POST", path, body={"signal": number})
+
+    def kill(self, command_id: str) -> None:
+        """End a background command and all of its session."""
+        self._connection.request("DELETE", f"{self._jobs}/{segment(command_id)}")
 
 
 def _tell(callback: Callback | None, text: str) -> None:

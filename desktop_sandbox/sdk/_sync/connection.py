@@ -34,6 +34,7 @@ class Connection:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self.url = url
+        self._key = api_key
         self.screens = runtime.local_screens(url)
         self._users = 0
         self._closed = False
@@ -93,9 +94,10 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         content: bytes | Iterable[bytes] | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Response:
         """One call; a change is repeated with the same Idempotency-Key when the connection breaks."""
-        request = self._build(method, path, params, body, content, timeout)
+        request = self._build(method, path, params, body, content, timeout, media_type)
         tries = 1 if content is not None and not isinstance(content, bytes) else RETRIES
         for attempt in range(tries):
             try:
@@ -119,9 +121,11 @@ class Connection:
         *,
         params: Mapping[str, str | list[str]] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
         """One call whose answer is read as it comes; leaving early ends it. Never repeated once it was sent."""
         request = self._build(method, path, params, body, None, None)
+        request.headers.update(headers or {})
         try:
             response = self._http.send(request, stream=True)
         except httpx.TimeoutException as error:
@@ -140,6 +144,12 @@ class Connection:
             ) from error
         finally:
             response.close()
+
+    def socket(self, path: str) -> Any:
+        """A WebSocket to a path of the API. ServerError if the server cannot be reached."""
+        if self._closed:
+            raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
+        return runtime.sync_socket(self.url, path, self._key)
 
     def lines(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
@@ -161,6 +171,7 @@ class Connection:
         body: Mapping[str, Any] | None,
         content: bytes | Iterable[bytes] | None,
         timeout: float | None,
+        media_type: str = "application/octet-stream",
     ) -> httpx.Request:
         if self._closed:
             raise errors.ConflictError("this connection is closed", hint="make or connect to a sandbox again")
@@ -169,7 +180,7 @@ class Connection:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         elif content is not None:
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = media_type
         limits = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT_S)
         return self._http.build_request(method, path, params=params, content=content, headers=headers, timeout=limits)
 

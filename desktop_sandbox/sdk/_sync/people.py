@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.25
 STOP_TIMEOUT_S = 60.0
+PICTURE_TIMEOUT_S = 90.0
 
 
 class Stream:
@@ -105,7 +106,7 @@ class Control:
 
 
 class Clipboard:
-    """Text in the desktop's clipboard."""
+    """Text in the desktop's clipboard, or a picture."""
 
     def __init__(self, connection: Connection, path: str) -> None:
         self._connection = connection
@@ -119,6 +120,22 @@ class Clipboard:
     def set(self, text: str) -> None:
         """Put text there, at most 1 MiB, for Ctrl+V and the middle button."""
         self._connection.request("PUT", self._path, body={"text": text})
+
+    def get_picture(self) -> bytes | None:
+        """The picture in the clipboard as PNG, None if it holds none. A program in the desktop wrote it."""
+        try:
+            answer = self._connection.request("GET", f"{self._path}/picture", timeout=PICTURE_TIMEOUT_S)
+        except errors.NotFoundError as error:
+            if "no picture" in error.message:
+                return None
+            raise
+        return answer.content
+
+    def set_picture(self, picture: bytes) -> None:
+        """Put a PNG there, at most 16 MiB, for programs to paste."""
+        self._connection.request(
+            "PUT", f"{self._path}/picture", content=picture, media_type="image/png", timeout=PICTURE_TIMEOUT_S
+        )
 
 
 class Recordings:

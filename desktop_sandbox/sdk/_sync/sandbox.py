@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
+from desktop_sandbox.sdk._sync.a11y import Elements
 from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
+from desktop_sandbox.sdk._sync.eyes import Eyes
 from desktop_sandbox.sdk._sync.files import Files
+from desktop_sandbox.sdk._sync.network import Network
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
+from desktop_sandbox.sdk._sync.terminals import Ports, Terminals
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
+from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
 
 if TYPE_CHECKING:
@@ -33,11 +38,13 @@ class SandboxList:
     cursor: str | None
 
 
-class Sandbox(Desktop):
+class Sandbox(Desktop, Elements, Eyes):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `files` reads and writes its files, `stream` makes links for people to watch it,
-    `control` says who drives, `clipboard` holds text, `recordings` are MP4s of it.
+    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
+    to what listens in it, `stream` makes links for people to watch it,
+    `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
+    `network` is what it may reach.
     """
 
     def __init__(self, connection: Connection, info: SandboxInfo) -> None:
@@ -49,10 +56,13 @@ class Sandbox(Desktop):
         self.wait_for_control = 0.0
         self.commands = Commands(connection, self._path)
         self.files = Files(connection, self._path)
+        self.terminals = Terminals(connection, self._path)
+        self.ports = Ports(connection, self._path)
         self.stream = Stream(connection, self._path)
         self.control = Control(connection, self._path)
         self.clipboard = Clipboard(connection, self._path)
         self.recordings = Recordings(connection, self._path)
+        self.network = Network(connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.sandbox_id} {self._info.template}>"
@@ -74,6 +84,7 @@ class Sandbox(Desktop):
         on_timeout: str = "kill",
         auto_resume: bool = False,
         freeze_after: float | None = None,
+        network: Policy | str | None = None,
         url: str | None = None,
         api_key: str | None = None,
     ) -> Self:
@@ -83,6 +94,9 @@ class Sandbox(Desktop):
 
         After `freeze_after` seconds without use an idle desktop stands still in memory until the next call (0: never;
         None: as the server does by itself).
+
+        `network` is what it may reach: "none", "internet" (every public address) or a Policy; None: as the desktop that
+        `snapshot` is of, else the internet.
 
         `resolution` is (width, height); `metadata` are names to find it by. `url` and `api_key` default to the
         environment (DESKTOP_SANDBOX_URL, DESKTOP_SANDBOX_API_KEY), the latter on the server's host to its key file.
@@ -99,6 +113,7 @@ class Sandbox(Desktop):
                 on_timeout=on_timeout,
                 auto_resume=auto_resume,
                 freeze_after=freeze_after,
+                network=network,
             )
             answer = connection.request("POST", "/v1/sandboxes", body=body, timeout=CREATE_TIMEOUT_S)
             return cls(connection, parse_sandbox(answer.json()))
@@ -195,10 +210,15 @@ class Sandbox(Desktop):
         answer = self._connection.request("POST", f"{self._path}/pause", timeout=SAVE_TIMEOUT_S)
         return self._moved(answer.json())
 
-    def resume(self, timeout: float | None = None) -> SandboxInfo:
-        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for)."""
-        body = {"timeout": timeout}
-        answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=SAVE_TIMEOUT_S)
+    def resume(self, timeout: float | None = None, *, from_disk: bool = False) -> SandboxInfo:
+        """Bring it back from a pause, for `timeout` seconds (None: as long as it was made for).
+
+        `from_disk` boots it from its disk, which takes as long as a boot; what it had in memory is not brought back. It
+        is for one whose memory does not fit the host any more (SnapshotMismatchError), after an upgrade of QEMU say.
+        """
+        body = {"timeout": timeout, "from_disk": from_disk}
+        patience = CREATE_TIMEOUT_S if from_disk else SAVE_TIMEOUT_S
+        answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=patience)
         return self._moved(answer.json())
 
     def snapshots(self) -> builtins.list[SnapshotInfo]:

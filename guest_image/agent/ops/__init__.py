@@ -4,6 +4,7 @@
 def load() -> None:
     """Fill the registry."""
     from guest_image.agent.ops import (  # noqa: F401
+        a11y,
         actions,
         apps,
         clipboard,
@@ -12,8 +13,12 @@ def load() -> None:
         entries,
         files,
         identity,
+        jobs,
         logs,
         power,
         session,
+        tcp,
+        watching,
+        window_control,
         windows,
     )

@@ -1,4 +1,4 @@
-"""display.get, display.set_size, cursor.get: the screen's size and where it lies in memory."""
+"""display.get, display.set_size, cursor.get, cursor.name: the screen's size and where it lies in memory."""
 
 from __future__ import annotations
 
@@ -91,3 +91,16 @@ async def cursor_get(call: Call) -> dict[str, Any]:
     """Where the pointer is, in screen pixels."""
     state = await screen_state(call.agent)
     return {"x": state.cursor_x, "y": state.cursor_y}
+
+
+@op("cursor.name")
+async def cursor_name(call: Call) -> dict[str, Any]:
+    """What the cursor is called that is shown now, or null; and its serial, to know it by in the state page."""
+
+    def ask(display: Any) -> tuple[str | None, int]:
+        from guest_image.agent.x.cursor_name import cursor_name
+
+        return cursor_name(display)
+
+    name, serial = await call.agent.viewer.call(ask, call.agent.config.x_timeout_s)
+    return {"name": name, "serial": serial}

@@ -20,9 +20,9 @@ _MAX_ENTRIES = 5000
 _TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 
-def describe(path: str) -> dict[str, Any]:
-    """{path, type, size, mode, modified_ns}; size in bytes, links are not followed."""
-    status = os.lstat(path)
+def describe(path: str, *, follow: bool = False) -> dict[str, Any]:
+    """{path, type, size, mode, modified_ns}; size in bytes."""
+    status = os.stat(path) if follow else os.lstat(path)
     return {
         "path": path,
         "type": _TYPES.get(stat.S_IFMT(status.st_mode), "other"),
@@ -45,10 +45,10 @@ async def _as_user(call: Call, user: str, what: str, work: Callable[..., Any], *
         raise from_os_error(error, f"cannot {what} {' to '.join(places)}") from error
 
 
-@op("file.stat", path=string(), user=string("user"))
-async def file_stat(call: Call, *, path: str, user: str) -> dict[str, Any]:
-    """One entry."""
-    entry: dict[str, Any] = await _as_user(call, user, "look at", describe, path)
+@op("file.stat", path=string(), user=string("user"), follow=boolean(False))
+async def file_stat(call: Call, *, path: str, user: str, follow: bool) -> dict[str, Any]:
+    """One entry; with `follow`, what a link leads to is told under the link's path."""
+    entry: dict[str, Any] = await _as_user(call, user, "look at", describe, path, follow=follow)
     return entry
 
 

@@ -3,7 +3,7 @@
 A restored machine is a twin of its siblings until identity.set is done. It is the first thing a caller waits for, so
 with `thaw` it only takes what cannot wait: random numbers and the kernel's name. Setting the clock wakes half the
 system, and names in files are long ways under emulation: they follow before any program of the user runs again, and
-before anything but an action is asked.
+before anything but an action is asked. So does the end of the connections that the snapshot had.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from guest_image.agent import network
 from guest_image.agent.errors import OpError, from_os_error
 from guest_image.agent.journal import log
 from guest_image.agent.registry import boolean, integer, op, string
@@ -80,6 +81,10 @@ async def identity_set(
         with told("the clock"):
             _set_clock(config, wall_ns + time.monotonic_ns() - received)
         _write_names(config, hostname, machine_id)
+        if config.network:
+            with told("the network"):
+                network.bring_up()
+                network.close_connections()
 
     if thaw:
         call.agent.cgroups.thaw_soon(finish)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @op("windows.list")
 async def windows_list(call: Call) -> list[dict[str, Any]]:
-    """Windows, lowest first: id, title, class, pid, x, y, width, height, active."""
+    """Windows, minimised or not, lowest first: id, title, class, pid, x, y, width, height, active, states."""
 
     def work(display: Any) -> list[dict[str, Any]]:
         from guest_image.agent.x.windows import list_windows
 
-        return [window.to_wire() for window in list_windows(display)]
+        return [window.to_wire() for window in list_windows(display, minimised=True)]
 
     return await call.agent.viewer.call(work, call.agent.config.x_timeout_s)
 

@@ -1,7 +1,8 @@
 """The clipboard on one X connection: owns it, answers who asks for it, and reads it from another owner.
 
-Text only. Never waits for another client: `handle` takes the events that are there, and a reading ends when its events
-have come or its user gives it up. Both directions do INCR (ICCCM 2.7.2), since one request carries 256 KiB at most.
+Text, or a picture as PNG. Never waits for another client: `handle` takes the events that are there, and a reading ends
+when its events have come or its user gives it up. Both directions do INCR (ICCCM 2.7.2), since one request carries
+256 KiB at most.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from Xlib.ext import xfixes
 from Xlib.protocol.event import SelectionNotify
 
 from guest_image.agent.errors import OpError
+from guest_image.agent.selection_limits import LIMITS, PNG, TEXT
 
-MAX_TEXT_BYTES = 1 << 20
 _CHUNK_BYTES = 64 << 10
 _SENDINGS = 16
 _SENDING_S = 10.0
@@ -33,16 +34,19 @@ _NAMES = (
     "text/plain",
     "text/plain;charset=utf-8",
     "ATOM_PAIR",
+    "image/png",
 )
+_TEXT_FORMS = ("UTF8_STRING", "TEXT", "text/plain", "text/plain;charset=utf-8")
 
 
 @dataclass
 class Reading:
-    """One question to the clipboard's owner; `done` is called once, with the text's bytes or an OpError."""
+    """One question to the clipboard's owner; `done` is called once, with the bytes or an OpError."""
 
     done: Callable[[bytes | OpError], None]
     targets: list[int]
     place: int
+    limit: int
     incremental: bool = False
     data: bytearray = field(default_factory=bytearray)
 
@@ -54,7 +58,7 @@ class Reading:
 
 @dataclass
 class _Sending:
-    """A large text on its way to one requestor, a piece each time that it has deleted the one before."""
+    """A large text or picture on its way to one requestor, a piece each time that it has deleted the one before."""
 
     kind: int
     data: bytes
@@ -76,6 +80,7 @@ class Selections:
         )
         self._owned: set[int] = set()
         self._data = b""
+        self._form = TEXT
         self._reading: Reading | None = None
         self._count = 0
         self._sendings: dict[tuple[int, int], _Sending] = {}
@@ -91,9 +96,9 @@ class Selections:
         self.give_up(OpError("unavailable", "the clipboard's connection to X was closed"))
         self.display.close()
 
-    def own(self, data: bytes) -> None:
-        """Be the clipboard and the primary selection, with this UTF-8 text. OpError "failed" if X gives neither."""
-        self._data = data
+    def own(self, data: bytes, form: str = TEXT) -> None:
+        """Be the clipboard and the primary selection, with this UTF-8 text or PNG. OpError "failed" if X refuses."""
+        self._data, self._form = data, form
         self._owned.clear()
         for selection in (Xatom.PRIMARY, self._atoms["CLIPBOARD"]):
             self._window.set_selection_owner(selection, X.CurrentTime)
@@ -102,12 +107,12 @@ class Selections:
         if self._atoms["CLIPBOARD"] not in self._owned:
             raise OpError("failed", "another program took the clipboard at the same moment", hint="try again")
 
-    def read(self, done: Callable[[bytes | OpError], None]) -> None:
-        """Ask for the clipboard's text; empty if it holds none. One at a time: an unfinished one is given up."""
+    def read(self, done: Callable[[bytes | OpError], None], form: str = TEXT) -> None:
+        """Ask for the clipboard's text or PNG; empty if it holds none. One at a time: an unfinished one is given up."""
         self.give_up(OpError("busy", "the clipboard was asked for again"))
         selection = self._atoms["CLIPBOARD"]
         if selection in self._owned:
-            done(self._data)
+            done(self._data if form == self._form else b"")
             return
         if self.display.get_selection_owner(selection) == X.NONE:
             done(b"")
@@ -115,8 +120,8 @@ class Selections:
         # an answer that comes too late is told from the next one's by its property
         self._count += 1
         name = f"_DESKTOP_SANDBOX_CLIPBOARD_{self._count % _PROPERTIES}"
-        targets = [self._atoms["UTF8_STRING"], Xatom.STRING]
-        self._reading = Reading(done, targets, self.display.intern_atom(name))
+        targets = [self._atoms["image/png"]] if form == PNG else [self._atoms["UTF8_STRING"], Xatom.STRING]
+        self._reading = Reading(done, targets, self.display.intern_atom(name), LIMITS[form])
         self._ask()
 
     def give_up(self, error: OpError) -> None:
@@ -173,9 +178,9 @@ class Selections:
 
     def _take(self, reading: Reading) -> Any:
         """The property, deleted; None if it is not there or too large (then the reading has ended)."""
-        found = self._window.get_property(reading.place, X.AnyPropertyType, 0, MAX_TEXT_BYTES // 4 + 1)
-        if found is not None and (found.bytes_after or len(reading.data) + len(found.value) > MAX_TEXT_BYTES):
-            self._finish(OpError("too-large", f"the clipboard holds more than {MAX_TEXT_BYTES} bytes of text"))
+        found = self._window.get_property(reading.place, X.AnyPropertyType, 0, reading.limit // 4 + 1)
+        if found is not None and (found.bytes_after or len(reading.data) + len(found.value) > reading.limit):
+            self._finish(OpError("too-large", f"the clipboard holds more than the {reading.limit} bytes that are read"))
             found = None
         self._window.delete_property(reading.place)
         return found
@@ -233,12 +238,15 @@ class Selections:
         return True
 
     def _put(self, requestor: Any, target: int, place: int) -> bool:
-        """Lay the text in the form `target` into a property of the requestor; False if there is no such form."""
+        """Lay what is owned in the form `target` into a property of the requestor; False if there is no such form."""
         if target == self._atoms["TARGETS"]:
-            forms = [self._atoms[name] for name in _NAMES if name not in ("CLIPBOARD", "INCR", "ATOM_PAIR")]
-            requestor.change_property(place, Xatom.ATOM, 32, [*forms, Xatom.STRING])
+            requestor.change_property(place, Xatom.ATOM, 32, self._forms())
             return True
-        if target in (self._atoms["UTF8_STRING"], self._atoms["TEXT"]):
+        if self._form == PNG:
+            if target != self._atoms["image/png"]:
+                return False
+            kind, data = target, self._data
+        elif target in (self._atoms["UTF8_STRING"], self._atoms["TEXT"]):
             kind, data = self._atoms["UTF8_STRING"], self._data
         elif target in (self._atoms["text/plain"], self._atoms["text/plain;charset=utf-8"]):
             kind, data = target, self._data
@@ -255,6 +263,12 @@ class Selections:
         requestor.change_attributes(event_mask=X.PropertyChangeMask)
         requestor.change_property(place, self._atoms["INCR"], 32, [len(data)])
         return True
+
+    def _forms(self) -> list[int]:
+        own = [self._atoms["TARGETS"], self._atoms["MULTIPLE"]]
+        if self._form == PNG:
+            return [*own, self._atoms["image/png"]]
+        return [*own, *(self._atoms[name] for name in _TEXT_FORMS), Xatom.STRING]
 
     def _send_more(self, requestor: Any, place: int) -> None:
         sending = self._sendings.get((requestor.id, place))

@@ -13,6 +13,15 @@ from typing import Any
 from Xlib import X, Xatom
 from Xlib.error import BadDrawable, BadMatch, BadWindow
 
+_ICONIC = 3
+_STATES = {
+    "maximised": ("MAXIMIZED_VERT", "MAXIMIZED_HORZ"),
+    "fullscreen": ("FULLSCREEN",),
+    "modal": ("MODAL",),
+    "above": ("ABOVE",),
+    "attention": ("DEMANDS_ATTENTION",),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -28,24 +37,27 @@ class Window:
     width: int
     height: int
     active: bool
+    states: tuple[str, ...] = ()
+    """Of "minimised", "maximised", "fullscreen", "modal", "above", "attention"."""
 
     def matches(self, pattern: str | re.Pattern[str]) -> bool:
         """Whether title, class or instance holds the regular expression."""
         return any(re.search(pattern, text) for text in (self.title, self.class_name, self.instance))
 
     def to_wire(self) -> dict[str, Any]:
-        """The form of windows.list: id, title, class, pid, x, y, width, height, active."""
+        """The form of windows.list: id, title, class, pid, x, y, width, height, active, states."""
         wire = asdict(self)
         wire["class"] = wire.pop("class_name")
+        wire["states"] = list(self.states)
         del wire["instance"]
         return wire
 
 
-def list_windows(display: Any) -> list[Window]:
-    """Mapped windows, lowest first."""
+def list_windows(display: Any, *, minimised: bool = False) -> list[Window]:
+    """Mapped windows, lowest first; with `minimised` also those, which are not mapped."""
     active = _active_id(display)
     found = (_describe(display, window, active) for window in _candidates(display))
-    return [window for window in found if window is not None]
+    return [window for window in found if window is not None and (minimised or "minimised" not in window.states)]
 
 
 def active_window(display: Any) -> Window | None:
@@ -95,7 +107,8 @@ def _active_id(display: Any) -> int:
 
 def _describe(display: Any, window: Any, active: int) -> Window | None:
     try:
-        if window.get_attributes().map_state != X.IsViewable:
+        states = _states(display, window)
+        if window.get_attributes().map_state != X.IsViewable and "minimised" not in states:
             return None
         geometry = window.get_geometry()
         place = window.translate_coords(display.screen().root, 0, 0)
@@ -111,9 +124,22 @@ def _describe(display: Any, window: Any, active: int) -> Window | None:
             width=geometry.width,
             height=geometry.height,
             active=window.id == active,
+            states=states,
         )
     except (BadWindow, BadDrawable, BadMatch):
         return None
+
+
+def _states(display: Any, window: Any) -> tuple[str, ...]:
+    named = window.get_full_property(display.intern_atom("_NET_WM_STATE"), Xatom.ATOM)
+    atoms = set(named.value) if named is not None else set()
+    managed = window.get_property(display.intern_atom("WM_STATE"), X.AnyPropertyType, 0, 1)
+    iconic = managed is not None and len(managed.value) > 0 and managed.value[0] == _ICONIC
+    states = ["minimised"] if iconic else []
+    for state, needed in _STATES.items():
+        if atoms and all(display.intern_atom(f"_NET_WM_STATE_{name}") in atoms for name in needed):
+            states.append(state)
+    return tuple(states)
 
 
 def _wm_class(window: Any) -> tuple[str, str]:

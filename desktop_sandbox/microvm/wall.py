@@ -1,4 +1,5 @@
-"""The wall around the media process, which parses packets from strangers: no rights, no files but its own program.
+"""The wall around a process that reads what strangers send (the media process, the gateway of the sandboxes' networks):
+no rights, no files but its own program.
 
 As root: a uid of its own, no capabilities, namespaces of its own but for the network. Otherwise a user namespace; where
 there is none, it runs as this user without new privileges, and `doctor` says so.
@@ -21,6 +22,8 @@ MODULES = ("streamer", "actions", "guest_image", "desktop_sandbox")
 _SYSTEM = (
     "/usr",
     "/etc/ssl",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted",
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
@@ -32,18 +35,18 @@ _LINKS = ("/bin", "/lib", "/lib64", "/sbin")
 
 @dataclass(frozen=True)
 class Wall:
-    """How the media process is walled; `jail` None: only without new privileges. `uid` counts for root only."""
+    """How such a process is walled; `jail` None: only without new privileges. `uid` counts for root only."""
 
     jail: Jail | None
     uid: int
     why: str
 
-    def command(self, argv: Sequence[str]) -> list[str]:
-        """`argv` behind the wall; it ends when this server does."""
+    def command(self, argv: Sequence[str], name: str = "streamer") -> list[str]:
+        """`argv` behind the wall, on a host called `name`; it ends when this server does."""
         if self.jail is None:
             setpriv = shutil.which("setpriv")
             return list(argv) if setpriv is None else [setpriv, "--no-new-privs", "--", *argv]
-        out = [self.jail.bwrap, "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "streamer"]
+        out = [self.jail.bwrap, "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", name]
         out += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
         if not self.jail.privileged:
             out += ["--unshare-user", "--disable-userns"]

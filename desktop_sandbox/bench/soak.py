@@ -1,0 +1,145 @@
+"""The same again and again: pause and resume, create and kill, fork; and what of it is left over in the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_sandbox import Host, Sandbox
+from desktop_sandbox.bench.create import LIFETIME_S
+from desktop_sandbox.bench.figures import Figure
+from desktop_sandbox.bench.options import Counts
+from desktop_sandbox.bench.progress import Bar
+from desktop_sandbox.bench.server import Place
+from desktop_sandbox.config import home_folder
+
+_REST_S = 3.0
+_WARM_UPS = 5
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a server holds: open files, threads, memory, processes of its HOME, files of sandboxes and snapshots."""
+
+    descriptors: int
+    threads: int
+    memory_mb: float
+    processes: int
+    files: int
+
+    @classmethod
+    def take(cls, pid: int, home: Path) -> Census:
+        """Count."""
+        status = Path(f"/proc/{pid}/status").read_text()
+
+        def number(name: str) -> int:
+            found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
+            return int(found.group(1)) if found else 0
+
+        return cls(
+            descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+            threads=number("Threads"),
+            memory_mb=number("VmRSS") * 1024 / 1e6,
+            processes=_processes_with(str(home)),
+            files=sum(len(names) for root in ("sandboxes", "snapshots") for *_, names in os.walk(home / root)),
+        )
+
+
+def measure_soak(place: Place, template: str, counts: Counts, bar: Bar) -> list[Figure]:
+    """Empty where the server is not one of the benchmark's own: what is left there is not ours alone."""
+    if place.pid is None:
+        bar.say("the soak is left out: it takes a server of its own")
+        return []
+
+    def make() -> Sandbox:
+        return Sandbox.create(template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key)
+
+    for _ in range(_WARM_UPS):
+        with make() as one:
+            one.pause()
+            one.resume()
+            for child in one.fork(2, timeout=LIFETIME_S):
+                child.kill()
+    _tidy(place)
+    before = Census.take(place.pid, home_folder())
+    cycles, lost = _pauses(make(), counts, bar)
+    made = []
+    for turn in range(counts.soak_creates):
+        bar.say("create, kill", f"{turn + 1} of {counts.soak_creates}")
+        began = time.perf_counter()
+        with make() as one:
+            made.append((time.perf_counter() - began) * 1000)
+            one.get_cursor_position()
+        bar.tick()
+    forked = _forks(make(), counts, bar)
+    _tidy(place)
+    after = Census.take(place.pid, home_folder())
+    return [
+        Figure("soak.cycle", "soak: pause, resume, first answer", "ms", cycles),
+        Figure("soak.lost", f"soak: what {len(cycles)} pauses lost of a file, memory and a program", "things", [lost]),
+        Figure("soak.create", "soak: create", "ms", made),
+        Figure("soak.forks", "soak: children forked and killed", "desktops", [forked]),
+        *(
+            Figure(f"soak.left.{name}", f"soak: {words} more than before", unit, [now - was])
+            for name, words, unit, was, now in (
+                ("descriptors", "open files of the server", "files", before.descriptors, after.descriptors),
+                ("threads", "threads of the server", "threads", before.threads, after.threads),
+                ("memory", "memory of the server", "MB", before.memory_mb, after.memory_mb),
+                ("processes", "processes of its HOME", "processes", before.processes, after.processes),
+                ("files", "files of sandboxes and snapshots", "files", before.files, after.files),
+            )
+        ),
+    ]
+
+
+def _pauses(desktop: Sandbox, counts: Counts, bar: Bar) -> tuple[list[float], int]:
+    """Milliseconds of each cycle, and how many things were not there any more in the end."""
+    took: list[float] = []
+    with desktop:
+        desktop.files.write("/home/user/kept", "on disk")
+        desktop.commands.run("echo memory > /dev/shm/kept; nohup sleep 1000000 > /dev/null 2>&1 & echo $! > /tmp/pid")
+        for turn in range(counts.soak_pauses):
+            bar.say("pause, resume", f"{turn + 1} of {counts.soak_pauses}")
+            began = time.perf_counter()
+            desktop.pause()
+            desktop.resume()
+            desktop.get_cursor_position()
+            took.append((time.perf_counter() - began) * 1000)
+            bar.tick()
+        looks = ("grep -q 'on disk' /home/user/kept", "grep -q memory /dev/shm/kept", "kill -0 $(cat /tmp/pid)")
+        lost = sum(desktop.commands.run(look, check=False).exit_code != 0 for look in looks)
+    return took, lost
+
+
+def _forks(desktop: Sandbox, counts: Counts, bar: Bar) -> int:
+    done = 0
+    with desktop:
+        while done < counts.soak_forks:
+            bar.say("fork, kill", f"{done} of {counts.soak_forks}")
+            children = desktop.fork(min(10, counts.soak_forks - done), timeout=LIFETIME_S)
+            done += len(children)
+            for child in children:
+                child.kill()
+    return done
+
+
+def _tidy(place: Place) -> None:
+    """Remove what the soak saved, and let the server come to rest."""
+    with Host.connect(url=place.url, api_key=place.api_key) as host:
+        for snapshot in reversed(host.snapshots()):
+            host.delete_snapshot(snapshot)
+    time.sleep(_REST_S)
+
+
+def _processes_with(text: str) -> int:
+    found = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found += text.encode() in (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,148 @@
+"""Memory is short: idle desktops go to disk before the kernel kills anything, new ones are refused, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from actions.model import CursorPosition
+from desktop_sandbox.config import ServerConfig
+from desktop_sandbox.errors import CapacityError, ConflictError
+from desktop_sandbox.node import reclaiming
+from desktop_sandbox.node.capacity import Figures
+from desktop_sandbox.node.interface import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
+from desktop_sandbox.node.local import LocalNode
+from tests.conftest import make_home
+
+pytestmark = pytest.mark.machine
+SPEC = SandboxSpec(template="minimal", timeout_s=None, freeze_after_s=1.0)
+S = SandboxState
+
+
+@pytest_asyncio.fixture
+async def node(tmp_path: Path) -> AsyncIterator[LocalNode]:
+    found = await LocalNode.start(ServerConfig(make_home(tmp_path / "home"), "unused-key-0123456"))
+    yield found
+    await found.kill_all()
+    await found.aclose()
+
+
+async def output(node: LocalNode, sandbox_id: str, command: str) -> str:
+    text = ""
+    async for piece in node.run_command(sandbox_id, CommandSpec(command)):
+        if isinstance(piece, CommandOutput):
+            text += piece.data.decode()
+        else:
+            assert isinstance(piece, CommandExit)
+    return text.strip()
+
+
+async def states(node: LocalNode, *ids: str) -> list[SandboxState]:
+    return [(await node.get(sandbox_id)).state for sandbox_id in ids]
+
+
+async def until(node: LocalNode, sandbox_id: str, state: SandboxState) -> None:
+    async with asyncio.timeout(90):
+        while (await node.get(sandbox_id)).state is not state:
+            await asyncio.sleep(0.1)
+
+
+async def frozen(node: LocalNode, *ids: str) -> None:
+    async with asyncio.timeout(120):
+        while not all([(await node.get(sandbox_id)).frozen for sandbox_id in ids]):
+            await asyncio.sleep(0.1)
+
+
+async def test_idle_desktops_go_to_disk_and_come_back_with_the_next_call(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = (await node.create(SPEC)).id
+    newer = (await node.create(SPEC)).id
+    busy = (await node.create(replace(SPEC, freeze_after_s=0.0))).id
+    await output(node, oldest, "echo kept > /dev/shm/kept")
+    await output(node, newer, "echo too > /dev/shm/kept")
+    await frozen(node, oldest, newer)
+
+    # short by so much that one has to go: that which nobody used for longest
+    room = [500]
+    real = reclaiming.read_figures
+
+    def figures(home: Path, sandboxes: int) -> Figures:
+        gone = len([1 for name in (oldest, newer, busy) if name not in node._live])
+        return replace(real(home, sandboxes), available_memory_mib=room[0] + gone * 1000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reclaiming, "read_figures", figures)
+        await until(node, oldest, S.PAUSED)
+        await asyncio.sleep(3)
+        assert await states(node, oldest, newer, busy) == [S.PAUSED, S.RUNNING, S.RUNNING]
+        room[0] = -5000  # as short as can be: what was told not to stand still stays all the same
+        await until(node, newer, S.PAUSED)
+        await asyncio.sleep(3)
+        assert await states(node, oldest, newer, busy) == [S.PAUSED, S.PAUSED, S.RUNNING]
+    events = (await node.why(oldest))["events"]
+    assert "memory was short" in next(event for event in events if event["kind"] == "paused")["data"]["because"]
+
+    # nobody asked for that pause: the next call brings it back as it was, whatever auto_resume says
+    assert await output(node, oldest, "cat /dev/shm/kept") == "kept"
+    await node.act(newer, (CursorPosition(),), batch_id="one")
+    assert await output(node, newer, "cat /dev/shm/kept") == "too"
+    assert [info.kind for info in await node.snapshots()] == []
+
+
+async def test_what_comes_back_takes_the_place_of_what_is_idle_and_new_ones_are_refused(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await node.create(SPEC)).id
+    await frozen(node, first)
+    await node.pause_idle(first, "a test")
+    second = (await node.create(SPEC)).id
+    await frozen(node, second)
+    enough = node.limits
+
+    def check_room(count: int = 1, each_mib: int = 0) -> None:
+        if node._live or count > 1:
+            raise CapacityError("memory is short: a test", hint="kill a sandbox", short="memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "_check_room", check_room)
+        with pytest.raises(CapacityError):
+            await node.create(SPEC)
+        assert await states(node, first, second) == [S.PAUSED, S.RUNNING]
+        assert await output(node, first, "echo here") == "here"
+        assert await states(node, first, second) == [S.RUNNING, S.PAUSED]
+        with pytest.raises(CapacityError, match="no room for a fork into 3") as caught:
+            await node.fork(first, 3)
+        assert "fork into fewer" in str(caught.value.hint)
+    assert [info.kind for info in await node.snapshots()] == ["pause"], "nothing was saved for that fork"
+    node.limits = enough
+    assert await output(node, second, "echo there") == "there"
+
+
+async def test_its_time_goes_on_and_a_pause_on_purpose_is_one(node: LocalNode) -> None:
+    ends = (await node.create(replace(SPEC, timeout_s=60))).id
+    rests = (await node.create(replace(SPEC, timeout_s=60, on_timeout="pause"))).id
+    asked = (await node.create(SPEC)).id
+    for one in (ends, rests, asked):
+        await frozen(node, one)
+        assert await node.pause_idle(one, "a test")
+    expires = (await node.get(ends)).expires_at
+    assert expires is not None
+    assert expires - time.time() < 60
+    assert (await node.pause(asked)).state is S.PAUSED
+    with pytest.raises(ConflictError, match="paused"):
+        await output(node, asked, "true")
+    await until(node, ends, S.DEAD)
+    async with asyncio.timeout(60):
+        while (await node.store.get(rests)).put_away:
+            await asyncio.sleep(0.1)
+    with pytest.raises(ConflictError, match="paused"):
+        await output(node, rests, "true")
+    await node.resume(rests)
+    assert await output(node, rests, "echo here") == "here"
