@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -115,8 +116,19 @@ def copy_file(source: Path, target: Path) -> None:
                 break
             end = os.lseek(old.fileno(), begin, os.SEEK_HOLE)
             while begin < end:
-                copied = os.copy_file_range(old.fileno(), new.fileno(), end - begin, begin, begin)
+                copied = _copy_range(old.fileno(), new.fileno(), begin, end - begin)
                 if copied == 0:
                     break
                 begin += copied
             position = end
+
+
+def _copy_range(old: int, new: int, at: int, size: int) -> int:
+    """Copy up to `size` bytes at `at` inside the kernel; returns how many. Between file systems too."""
+    try:
+        return os.copy_file_range(old, new, size, at, at)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    os.lseek(new, at, os.SEEK_SET)
+    return os.sendfile(new, old, at, size)
