@@ -15,11 +15,14 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from desktop_sandbox import Sandbox
 from desktop_sandbox.network import dns, namespace
+from tests.conftest import RealServer, end_server, free_port, make_home
 from tests.network.worlds import BAD, GOOD, METADATA, NAMES, NAMESERVER, OTHER, PRIVATE, can_make_namespaces, in_thread
 
 T = TypeVar("T")
@@ -112,6 +115,7 @@ class Places:
     """Both, wired up, with a name server and pages at the usual addresses."""
 
     def __init__(self) -> None:
+        self.asked: list[str] = []  # names, as the name server was asked for them
         self.host, self.internet = Place(), Place()
         self.host.ip(
             "link set lo up",
@@ -149,6 +153,7 @@ class Places:
             except OSError:
                 return
             question = dns.read_question(data)
+            self.asked.append(question.name.lower())
             found = NAMES.get(question.name.lower())
             records = [dns.Record(question.name, dns.A, 60, socket.inet_aton(one)) for one in found or ()]
             code = dns.NO_ERROR if found else dns.NO_SUCH_NAME
@@ -183,3 +188,22 @@ def made_places() -> Iterator[Places]:
         yield made
     finally:
         made.close()
+
+
+@contextlib.contextmanager
+def served_on(places: Places, folder: Path) -> Iterator[RealServer]:
+    """A server on the host of `places`, that asks the name server there."""
+    running = RealServer(make_home(folder / "home"), free_port())
+    places.host.within(lambda: running.start(DESKTOP_SANDBOX_DNS=f"{NAMESERVER}:53"))
+    try:
+        yield running
+    finally:
+        end_server(running)
+
+
+def get(sandbox: Sandbox, host: str, port: int = 80, name: str | None = None) -> str:
+    """What a page says; empty where it cannot be had. Bash alone: a program more is a second under emulation."""
+    request = f"GET / HTTP/1.1\\r\\nHost: {name or host}\\r\\n\\r\\n"
+    line = f"exec 3<>/dev/tcp/{host}/{port} && printf '{request}' >&3 && timeout 20 cat <&3"
+    result = sandbox.commands.run(line, timeout=60, check=False)
+    return result.stdout.partition("\r\n\r\n")[2]

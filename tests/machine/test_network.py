@@ -17,7 +17,7 @@ import pytest
 
 from desktop_sandbox import Policy, Sandbox
 from tests.conftest import RealServer, end_server, free_port, make_home
-from tests.machine.places import Places, Server, made_places, needs_places, on_host
+from tests.machine.places import Places, Server, get, made_places, needs_places, on_host, served_on
 from tests.machine.support import eventually
 from tests.network.worlds import BAD, GOOD, METADATA, NAMESERVER, OTHER, PRIVATE
 
@@ -32,11 +32,8 @@ def places() -> Iterator[Places]:
 
 @pytest.fixture(scope="module")
 def far_server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    home = make_home(tmp_path_factory.mktemp("far") / "home")
-    running = RealServer(home, free_port())
-    places.host.within(lambda: running.start(DESKTOP_SANDBOX_DNS=f"{NAMESERVER}:53"))
-    yield running
-    end_server(running)
+    with served_on(places, tmp_path_factory.mktemp("far")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -56,14 +53,6 @@ def make(far_server: RealServer, places: Places, request: pytest.FixtureRequest)
                 sandbox.kill()
 
     places.host.within(end)
-
-
-def get(sandbox: Sandbox, host: str, port: int = 80, name: str | None = None) -> str:
-    """What a page says; empty where it cannot be had. Bash alone: a program more is a second under emulation."""
-    request = f"GET / HTTP/1.1\\r\\nHost: {name or host}\\r\\n\\r\\n"
-    line = f"exec 3<>/dev/tcp/{host}/{port} && printf '{request}' >&3 && timeout 20 cat <&3"
-    result = sandbox.commands.run(line, timeout=60, check=False)
-    return result.stdout.partition("\r\n\r\n")[2]
 
 
 @on_host
