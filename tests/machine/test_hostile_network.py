@@ -196,6 +196,7 @@ def test_names_lead_nowhere_inside_and_lookups_without_end_cost_their_own_guest_
     hostile, sibling = pair
     witness.left.clear()
     told = attack(hostile, "names")["told"]
+    assert any("tunnel" in name for name in places.asked)  # `internet` allows that: names have to be named to stop it
     assert told.pop("good.example.org") > 0
     assert set(told.values()) == {0}
     assert get(sibling, "good.example.org") == "the good page"
