@@ -156,9 +156,17 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    if report.when == "call":
+    if report.when != "teardown":
         item.stash[_failed] = report.failed
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test that will be tried once more begins from nothing: what it shares with others may be what was spoiled."""
+    tries = getattr(item, "execution_count", 0)
+    if item.stash.get(_failed, False) and 0 < tries <= (item.config.getoption("reruns", 0) or 0):
+        item.session._setupstate.teardown_exact(None)
 
 
 _failed = pytest.StashKey[bool]()
