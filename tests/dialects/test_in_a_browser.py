@@ -16,7 +16,8 @@ from tests.conftest import ARTIFACTS
 from tests.dialects.golden import GRID, SCREEN, WHOLE
 from tests.machine.support import eventually
 
-pytestmark = pytest.mark.desktop
+# each step may take as long as a page does, and there are nine
+pytestmark = [pytest.mark.desktop, pytest.mark.timeout(1200)]
 PAGE_S = 120.0  # a page takes some ten seconds on an emulated processor that is not shared
 NUMBERS = itertools.count(1)
 T = TypeVar("T")
@@ -100,7 +101,7 @@ def test_a_scroll_in_pixels_goes_as_far_as_it_says(hands: Hands) -> None:
     comes(hands, rf"{first} at (?!1080\.)\d+\.")
 
 
-def test_every_function_for_a_browser(hands: Hands) -> None:
+def test_pages_are_typed_and_gone_back_and_forward_to(hands: Hands) -> None:
     first, second = page(hands), page(hands)
     do(hands, "legacy", "navigate", url=address(first))
     comes(hands, f"{first} - ")
@@ -117,6 +118,9 @@ def test_every_function_for_a_browser(hands: Hands) -> None:
     ready(hands, first)
     do(hands, "legacy", "go_forward")
     comes(hands, f"{second} - ")
+
+
+def test_a_window_and_a_search(hands: Hands) -> None:
     do(hands, "legacy", "open_web_browser")
     comes(hands, "about:blank")
     do(hands, "legacy", "search")  # there is no network: the browser says so under the page's name
