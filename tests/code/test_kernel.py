@@ -15,16 +15,30 @@ import pytest
 pytestmark = pytest.mark.timeout(240)
 
 
+ROOT = Path(__file__).parents[2]
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of a process whose files are all in a folder."""
+    return {
+        **os.environ,
+        "IPYTHONDIR": str(folder),
+        "TMPDIR": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
 class Context:
     """The process, spoken to in lines."""
 
-    def __init__(self, kernel: str, folder: Path) -> None:
+    def __init__(self, kernel: str, folder: Path, *, cwd: Path = ROOT, **environment: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "guest_image.code", kernel],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "IPYTHONDIR": str(folder), "TMPDIR": str(folder)},
+            cwd=cwd,
+            env={**surroundings(folder), **environment},
         )
 
     def hear(self) -> dict[str, Any]:
