@@ -121,6 +121,10 @@ def test_pages_are_typed_and_gone_back_and_forward_to(hands: Hands) -> None:
 
 
 def test_a_window_and_a_search(hands: Hands) -> None:
+    first = page(hands)
+    do(hands, "legacy", "navigate", url=address(first))
+    comes(hands, f"{first} - ")
+    assert "about:blank" not in titles(hands)
     do(hands, "legacy", "open_web_browser")
     comes(hands, "about:blank")
     do(hands, "legacy", "search")  # there is no network: the browser says so under the page's name

@@ -22,7 +22,7 @@ import pytest
 from desktop_sandbox import Policy, Sandbox
 from tests.conftest import RealServer
 from tests.machine import attacks
-from tests.machine.places import Places, Server, get, made_places, needs_places, on_host, served_on
+from tests.machine.places import Places, Server, get, needs_places, on_host
 from tests.machine.support import eventually
 from tests.network.worlds import GOOD, METADATA, NAMESERVER, PRIVATE
 
@@ -34,7 +34,7 @@ HOST = "203.0.113.1"
 class Witness:
     """Sees what leaves the host by its only wire, and what comes to its own TCP and UDP ports."""
 
-    def __init__(self, places: Places, server: RealServer) -> None:
+    def __init__(self, places: Places) -> None:
         self.came: list[Any] = []
         self.left: set[tuple[str, str, int]] = set()
         self._over = False
@@ -83,20 +83,8 @@ class Witness:
 
 
 @pytest.fixture(scope="module")
-def places() -> Iterator[Places]:
-    with made_places() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def far_server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    with served_on(places, tmp_path_factory.mktemp("far")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def witness(places: Places, far_server: RealServer) -> Iterator[Witness]:
-    one = Witness(places, far_server)
+def witness(places: Places) -> Iterator[Witness]:
+    one = Witness(places)
     yield one
     one.close()
 

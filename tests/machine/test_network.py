@@ -17,23 +17,11 @@ import pytest
 
 from desktop_sandbox import Policy, Sandbox
 from tests.conftest import RealServer, end_server, free_port, make_home
-from tests.machine.places import Places, Server, get, made_places, needs_places, on_host, served_on
+from tests.machine.places import Places, Server, get, needs_places, on_host
 from tests.machine.support import eventually
 from tests.network.worlds import BAD, GOOD, METADATA, NAMESERVER, OTHER, PRIVATE
 
 pytestmark = [pytest.mark.machine, needs_places]
-
-
-@pytest.fixture(scope="module")
-def places() -> Iterator[Places]:
-    with made_places() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def far_server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    with served_on(places, tmp_path_factory.mktemp("far")) as running:
-        yield running
 
 
 @pytest.fixture
