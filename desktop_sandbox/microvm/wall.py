@@ -7,16 +7,22 @@ there is none, it runs as this user without new privileges, and `doctor` says so
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.microvm.jail import Jail, find_jail
+
+log = logging.getLogger("desktop_sandbox.wall")
 
 MODULES = ("streamer", "actions", "guest_image", "desktop_sandbox")
 _SYSTEM = (
@@ -76,6 +82,22 @@ def find_wall(uid: int) -> Wall:
     if jail.privileged:
         return Wall(jail, uid, "a uid of its own, no capabilities, and namespaces of its own but for the network")
     return Wall(jail, uid, "this user's uid, in namespaces of its own but for the network")
+
+
+def end_process(child: subprocess.Popen[bytes], patience_s: float = 3.0) -> int:
+    """Let a process that knows that it shall go end by itself, or kill it; its exit code. Blocking.
+
+    The wall's own process is not enough: what is behind the wall has another uid, so no death signal of its parent's.
+    """
+    try:
+        return child.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        log.warning("process %d x did not end within %.0f s: killed", child.pid, patience_s)
+        with suppress(OSError):  # it has just ended, or this kernel does not tell children
+            for inside in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
+                os.kill(int(inside), signal.SIGKILL)
+        child.kill()
+        return child.wait(patience_s)
 
 
 def _import_paths() -> list[str]:

@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from desktop_sandbox.errors import MachineError
-from desktop_sandbox.microvm.wall import Wall
+from desktop_sandbox.microvm.wall import Wall, end_process
 from desktop_sandbox.network.gateway import MAX_MESSAGE
 
 log = logging.getLogger("desktop_sandbox.network")
 
 _FILES = 65536
 _LOG_BYTES = 1 << 20
-_END_S = 3.0
 _DONE_S = 20.0
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
@@ -57,6 +56,8 @@ class GatewayLink:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._number = 0
         self._starting = asyncio.Lock()
+        self._launching: asyncio.Task[None] | None = None
+        self._closed = False
         self._sending = asyncio.Lock()
         self._started_at = float("-inf")
         self._failures = 0
@@ -71,40 +72,49 @@ class GatewayLink:
     async def start(self) -> None:
         """Start it unless it runs; one that fails again and again is given growing pauses."""
         async with self._starting:
+            if self._launching is not None:  # who waited for it may be gone
+                await asyncio.wait([self._launching])
             if self._socket is not None:
                 return
             if time.monotonic() - self._started_at > _STEADY_S:
                 self._failures = 0
             if self._failures:
                 await asyncio.sleep(min(_LONGEST_PAUSE_S, _PAUSE_S * 2 ** (self._failures - 1)))
+            if self._closed:
+                raise MachineError("the gateway is closed")
             self._failures += 1
             self._started_at = time.monotonic()
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                for end in (ours, theirs):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_MESSAGE)
-                try:
-                    self._child = await asyncio.to_thread(self._launch, theirs)
-                except OSError as error:
-                    ours.close()
-                    raise MachineError(f"the gateway cannot be started: {error}") from error
-            ours.setblocking(False)
-            self._socket = ours
-            self.generation += 1
-            asyncio.get_running_loop().add_reader(ours, self._read, ours)
-            log.info("gateway = running, pid %d", self._child.pid)
+            # a task of its own: who waits may be cancelled, and what was launched must still be somebody's
+            self._launching = asyncio.create_task(self._start(), name="gateway's start")
+            await asyncio.shield(self._launching)
 
-    def _launch(self, end: socket.socket) -> subprocess.Popen[bytes]:
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            for one in (ours, theirs):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_MESSAGE)
+            try:
+                self._child = await asyncio.to_thread(self._launch, theirs)
+            except OSError as error:
+                ours.close()
+                raise MachineError(f"the gateway cannot be started: {error}") from error
+        ours.setblocking(False)
+        self._socket = ours
+        self.generation += 1
+        asyncio.get_running_loop().add_reader(ours, self._read, ours)
+        log.info("gateway = running, pid %d", self._child.pid)
+
+    def _launch(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         with contextlib.suppress(OSError):
             if self._log_path.stat().st_size > _LOG_BYTES:
                 self._log_path.unlink()
-        argv = [sys.executable, "-m", "desktop_sandbox.network.gateway", "--link-fd", str(end.fileno())]
+        argv = [sys.executable, "-m", "desktop_sandbox.network.gateway", "--link-fd", str(theirs.fileno())]
         for server in self._servers:
             argv += ["--dns", server]
         with self._log_path.open("ab") as stderr:
             child = subprocess.Popen(
                 self._wall.command(argv, "gateway"), stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                pass_fds=(end.fileno(),), start_new_session=True,
+                pass_fds=(theirs.fileno(),), start_new_session=True,
             )  # fmt: skip
         for what, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)):
             with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
@@ -184,19 +194,14 @@ class GatewayLink:
         self._lost()
 
     async def aclose(self) -> None:
-        """End it, and be sure."""
+        """End it, and be sure: one that is just being started, too, and no other is started after it."""
+        self._closed = True
+        if self._launching is not None:
+            await asyncio.wait([self._launching])
         link, self._socket = self._socket, None
         if link is not None:
             asyncio.get_running_loop().remove_reader(link)
             link.close()
         child, self._child = self._child, None
         if child is not None:
-            await asyncio.to_thread(_reap, child)
-
-
-def _reap(child: subprocess.Popen[bytes]) -> None:
-    try:
-        child.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait(_END_S)
+            await asyncio.to_thread(end_process, child)

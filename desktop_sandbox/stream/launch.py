@@ -18,7 +18,6 @@ Launch = Callable[[socket.socket], "subprocess.Popen[bytes]"]
 """Starts a media process that holds the socket's other end (blocking, some ms)."""
 
 _LOG_BYTES = 1 << 20
-_END_S = 3.0
 _FILES = 4096
 
 
@@ -54,12 +53,3 @@ def launcher(wall: Wall, log: Path, *, file_limit_bytes: int, environ: Mapping[s
         return child
 
     return launch
-
-
-def end(child: subprocess.Popen[bytes]) -> int:
-    """Let it end by itself (its socket is closed), or kill it; its exit code. Blocking, some seconds at most."""
-    try:
-        return child.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.wait(_END_S)

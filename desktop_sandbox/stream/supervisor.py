@@ -15,7 +15,8 @@ from typing import Any
 
 from desktop_sandbox import errors
 from desktop_sandbox.errors import StreamerError
-from desktop_sandbox.stream.launch import Launch, end
+from desktop_sandbox.microvm.wall import end_process
+from desktop_sandbox.stream.launch import Launch
 from desktop_sandbox.stream.link import StreamerLink
 
 log = logging.getLogger("desktop_sandbox.stream")
@@ -156,5 +157,5 @@ class Supervisor:
     async def _reap(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            code = await asyncio.to_thread(end, child)
+            code = await asyncio.to_thread(end_process, child)
             log.log(logging.DEBUG if self._closed else logging.WARNING, "media process = ended, exit code %d", code)

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -17,6 +19,7 @@ import pytest
 from desktop_sandbox.errors import ConfigurationError, MachineError
 from desktop_sandbox.microvm.jail import gateway_uid
 from desktop_sandbox.network import dns, log_file, maker_client
+from desktop_sandbox.network.gateway_link import GatewayLink
 from desktop_sandbox.network.namespace import Namespace
 from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.network.policy import NOTHING, parse_policy
@@ -43,9 +46,11 @@ async def networks(folder: Path, servers: tuple[str, ...] = ()) -> AsyncIterator
         try:
             yield made
         finally:
+            behind = inside(made)
             await made.aclose()
             for task in started:
                 task.cancel()
+        assert not [pid for pid in behind if alive(pid)]
 
 
 async def machine(made: Networks, sandbox_id: str, folder: Path, policy: object) -> tuple[Guest, int]:
@@ -68,11 +73,23 @@ async def server(text: bytes) -> AsyncIterator[int]:
         found.close()
 
 
-async def kill_inside(wall: int) -> None:
+def inside(made: Networks) -> list[str]:
+    """The pids of the gateway that runs now, behind its wall."""
+    wall = made.gateway_pid
+    return [] if wall is None else Path(f"/proc/{wall}/task/{wall}/children").read_text().split()
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs still; what has ended and is not waited for by its parent yet does not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+async def kill_inside(made: Networks) -> None:
     """End the process behind the wall."""
-    children = Path(f"/proc/{wall}/task/{wall}/children")
-    await until(children.read_text)
-    for child in children.read_text().split():
+    await until(lambda: inside(made))
+    for child in inside(made):
         os.kill(int(child), signal.SIGKILL)
 
 
@@ -106,7 +123,7 @@ async def test_the_gateway_is_killed_and_another_takes_over_with_the_policy_of_n
         await until(lambda: made.counters()["sb-1"].refused == 1)
         first = made.gateway_pid
         assert first is not None
-        await kill_inside(first)
+        await kill_inside(made)
         await until(lambda: made.gateway_pid not in (None, first))
         with pytest.raises(ConnectionError):
             await exchange(guest, "93.184.216.34", 80, b"x")
@@ -187,7 +204,7 @@ async def test_while_no_gateway_holds_the_sockets_nothing_passes_and_it_waits(tm
         guest, tap = await machine(made, "sb-1", tmp_path / "sb-1", "none")
         await until(lambda: made.gateway_pid is not None)
         made._gateway._failures = 3  # the next start waits a little
-        await kill_inside(made.gateway_pid or 0)
+        await kill_inside(made)
         with await guest.connect("93.184.216.34", 80) as sock, pytest.raises(ConnectionError):
             await read_all(sock)
         guest.close()
@@ -199,25 +216,43 @@ async def test_the_gateway_runs_as_nobody_in_particular(tmp_path: Path) -> None:
         guest, tap = await machine(made, "sb-1", tmp_path / "sb-1", "none")
         with pytest.raises(ConnectionError):
             await exchange(guest, "93.184.216.34", 80, b"x")
-        found = [
-            Path("/proc", entry, "status").read_text()
-            for entry in os.listdir("/proc")
-            if entry.isdigit()
-            and b"desktop_sandbox.network.gateway" in _cmdline(entry)
-            and b"bwrap" not in _cmdline(entry)
-        ]
-        mine = [status for status in found if f"Uid:\t{gateway_uid(TAG)}" in status]
-        assert len(mine) == 1
-        assert "CapEff:\t0000000000000000" in mine[0]
-        assert "NoNewPrivs:\t1" in mine[0]
+        (mine,) = [Path("/proc", pid, "status").read_text() for pid in inside(made)]
+        assert f"Uid:\t{gateway_uid(TAG)}\t" in mine
+        assert "CapEff:\t0000000000000000" in mine
+        assert "NoNewPrivs:\t1" in mine
         guest.close()
         os.close(tap)
 
 
-def _cmdline(pid: str) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path("/proc", pid, "cmdline").read_bytes()
-    return b""
+async def test_a_gateway_that_is_just_being_started_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for its start is cancelled by the end, as a server's tasks are; what was launched is still ended."""
+    launched: list[subprocess.Popen[bytes]] = []
+    launch = GatewayLink._launch
+
+    def slow(self: GatewayLink, end: socket.socket) -> subprocess.Popen[bytes]:
+        time.sleep(0.3)
+        launched.append(launch(self, end))
+        return launched[0]
+
+    monkeypatch.setattr(GatewayLink, "_launch", slow)
+    async with networks(tmp_path) as made:
+        waiting = asyncio.create_task(made._gateway.start())
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+    assert [child.poll() is None for child in launched] == [False]
+    assert made.gateway_pid is None
+    with pytest.raises(MachineError, match="closed"):
+        await made._gateway.start()
+
+
+async def test_a_gateway_that_hangs_is_ended_too(tmp_path: Path) -> None:
+    async with networks(tmp_path) as made:
+        await made._gateway.start()
+        await until(lambda: inside(made))
+        for pid in inside(made):
+            os.kill(int(pid), signal.SIGSTOP)
 
 
 async def test_the_maker_is_killed_and_another_follows(tmp_path: Path) -> None:
