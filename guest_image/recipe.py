@@ -17,6 +17,7 @@ TREE_DIRECTORY = Path(__file__).parent / "tree"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+")
 
 
 class RecipeError(Exception):
@@ -100,6 +101,7 @@ class Recipe:
     apps: tuple[App, ...]
     ready: tuple[Condition, ...]
     trees: tuple[str, ...] = ("common",)
+    python_packages: tuple[str, ...] = ()
     warm_up: tuple[WarmUp, ...] = ()
     resolution: tuple[int, int] = (1280, 800)
     max_resolution: tuple[int, int] = (1920, 1200)
@@ -117,6 +119,9 @@ class Recipe:
         for package in self.packages:
             if not _PACKAGE.fullmatch(package):
                 raise ValueError(f"packages: {package!r} is not the name of a Debian package")
+        for package in self.python_packages:
+            if not _PINNED.fullmatch(package):
+                raise ValueError(f"python_packages: {package!r} is not NAME==VERSION")
         for label, low, high in (("memory_mib", 256, 65536), ("vcpus", 1, 64), ("disk_gib", 2, 1024)):
             value = getattr(self, label)
             if not low <= value <= high:

@@ -20,6 +20,7 @@ from actions import model
 from actions.model import Action
 from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox import errors
+from desktop_sandbox.api.contexts import PROGRAM
 from desktop_sandbox.network.policy import parse_policy, policy_json
 from desktop_sandbox.network.records import LogEntry, Outcome
 from desktop_sandbox.node.interface import (
@@ -44,6 +45,7 @@ from desktop_sandbox.node.interface import (
     TemplateInfo,
 )
 from desktop_sandbox.screen.encode import Cursor
+from tests.fake_code import FakeContext
 from tests.fake_elements import FakeElements
 from tests.fake_reach import FakeReach
 
@@ -75,6 +77,7 @@ class FakeNode(FakeElements, FakeReach):
 
     def __init__(self, *, capacity: int = 1000) -> None:
         super().__init__()
+        self.job_kinds[PROGRAM] = FakeContext
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.keys: dict[str, str] = {}
         self.capacity = capacity

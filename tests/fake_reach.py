@@ -7,7 +7,7 @@ import dataclasses
 import io
 import tarfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -123,6 +123,8 @@ class FakeReach:
         """Whether a watch is over once it has begun: for those who read every answer to its end."""
         self.watches_ended = 0
         self.fake_jobs: dict[tuple[str, str], FakeJob] = {}
+        self.job_kinds: dict[str, Callable[[JobInfo, JobSpec], FakeJob]] = {}
+        """What plays a program, by its path; others echo."""
         self.attached = 0
         self.resumed: list[bool] = []
         self.archives: dict[str, bytes] = {}
@@ -197,7 +199,7 @@ class FakeReach:
                 job_id, words, spec.user, 77, spec.terminal, spec.rows, spec.columns, True, time.time(),
                 None, None, None, False, 0, 0, 0,
             )  # fmt: skip
-            self.fake_jobs[sandbox_id, job_id] = FakeJob(info, spec)
+            self.fake_jobs[sandbox_id, job_id] = self.job_kinds.get(words[0], FakeJob)(info, spec)
         return self.fake_jobs[sandbox_id, job_id].now()
 
     async def jobs(self, sandbox_id: str, *, resume: bool = True) -> Sequence[JobInfo]:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from desktop_sandbox.api import (
     a11y,
     carrying,
+    code,
     commands,
     control,
     desktop,
@@ -36,6 +37,7 @@ from desktop_sandbox.api import (
 )
 from desktop_sandbox.api.access import Access
 from desktop_sandbox.api.builds import Builds
+from desktop_sandbox.api.contexts import Contexts
 from desktop_sandbox.api.gate import Gate
 from desktop_sandbox.api.keys import Once
 from desktop_sandbox.api.looking import Eyes
@@ -90,6 +92,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
                 Eyes(node),
                 derive_key(secret, file_links.PURPOSE),
                 guest_ports,
+                Contexts(node),
             )
             try:
                 yield
@@ -118,6 +121,7 @@ def create_app(node: Node, config: ServerConfig, launch: Launch | None = None) -
         eyes,
         pictures,
         commands,
+        code,
         jobs,
         job_sockets,
         ports,

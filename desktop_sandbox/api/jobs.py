@@ -13,6 +13,7 @@ from desktop_sandbox import errors
 from desktop_sandbox.api import reach_models as models
 from desktop_sandbox.api.access import check_token_user, grant_of
 from desktop_sandbox.api.answer import Answer
+from desktop_sandbox.api.contexts import KIND as CONTEXT
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.services import Services, answer_json, json_response, moment, services
 from desktop_sandbox.node.reach_interface import JobInfo, JobSpec
@@ -130,7 +131,11 @@ async def _start(request: Request, sandbox_id: str, kind: str, spec: JobSpec) ->
 
 async def _list(request: Request, sandbox_id: str, *, terminal: bool) -> Response:
     found = await services(request).node.jobs(sandbox_id)
-    return json_response({"jobs": [job_json(each) for each in found if each.terminal is terminal]})
+    return json_response({"jobs": [job_json(each) for each in found if _shown(each, terminal=terminal)]})
+
+
+def _shown(info: JobInfo, *, terminal: bool) -> bool:
+    return info.terminal is terminal and not info.id.startswith(f"{CONTEXT}-")
 
 
 async def _end(request: Request, sandbox_id: str, job_id: str, *, terminal: bool) -> Response:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from desktop_sandbox.api.access import Access
     from desktop_sandbox.api.builds import Builds
+    from desktop_sandbox.api.contexts import Contexts
     from desktop_sandbox.api.keys import Once
     from desktop_sandbox.api.looking import Eyes
     from desktop_sandbox.api.metrics import Metrics
@@ -45,6 +46,7 @@ class Services:
     link_key: bytes
     """What signs links to files."""
     ports: PortAccess
+    contexts: Contexts
 
 
 def services(request: Request) -> Services:

@@ -1,5 +1,6 @@
 """The options of `shell`, `host`, `forward` and `jobs …`; what they do lies in `shell`, `forwarding` and `jobs`."""
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -16,6 +17,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The command's id.")]
 def add_reach(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(shell)
+    app.command()(code)
     app.command()(host)
     app.command()(forward)
     app.add_typer(jobs_app, name="jobs")
@@ -43,6 +45,24 @@ def shell(
         work.kill(sandbox, kill, as_json=json)
     else:
         raise typer.Exit(work.run(sandbox, command or None, attach=attach, user=user, cwd=cwd))
+
+
+def code(
+    sandbox: SandboxId,
+    code: Annotated[str, typer.Argument(help="What to run; - reads it from stdin.")],
+    language: Annotated[str, typer.Option("--language", "-l", help="python, bash, or a kernel's name.")] = "python",
+    context: Annotated[Optional[str], typer.Option(metavar="CONTEXT", help="Instead of the language's own.")] = None,  # noqa: UP045
+    timeout: Annotated[float, typer.Option(help="Seconds; 0: none.")] = 60,
+    save: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Write pictures that it shows there."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run code that finds what earlier code defined; ends with 1 where the code raised something."""
+    from desktop_sandbox.cli import code as work
+
+    raise typer.Exit(work.run(sandbox, code, language, context=context, timeout=timeout, folder=save, as_json=json))
 
 
 def forward(

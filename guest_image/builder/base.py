@@ -72,7 +72,7 @@ def base_digest(recipe: Recipe) -> str:
         "disk_gib": recipe.disk_gib,
         "excluded": [EXCLUDED, INCLUDED],
         "steps": [SETTLE, MAKE_DISK],
-        "wheels": wheels.REQUIREMENTS.read_text(),
+        "wheels": [wheels.REQUIREMENTS.read_text(), *recipe.python_packages],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -113,10 +113,10 @@ def tree_entries(top: Path) -> Iterator[cpio.Entry]:
 
 
 def package_entries() -> Iterator[cpio.Entry]:
-    """The packages that run in the guest: actions, and of guest_image the agent and the session."""
+    """The packages that run in the guest: actions, and of guest_image the agent, the session and code contexts."""
     image = Path(guest_image.__file__).parent
     sources = [image / "__init__.py", *_sources(Path(actions.__file__).parent)]
-    sources += [*_sources(image / "agent"), *_sources(image / "session")]
+    sources += [*_sources(image / "agent"), *_sources(image / "session"), *_sources(image / "code")]
     for path in sources:
         yield cpio.Entry.file(f"{HOME}/lib/{path.relative_to(image.parent).as_posix()}", path.read_bytes())
 

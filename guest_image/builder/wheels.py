@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import guest_image
@@ -16,23 +17,23 @@ from guest_image.builder.errors import BuildError
 REQUIREMENTS = Path(guest_image.__file__).parent / "requirements.txt"
 
 
-def fetch_wheels(home: Path) -> Path:
-    """The directory with the wheels of requirements.txt, downloaded by pip if they are not there yet.
+def fetch_wheels(home: Path, more: Sequence[str] = ()) -> Path:
+    """The directory with the wheels of requirements.txt and `more`, downloaded by pip if they are not there yet.
 
     Raises BuildError if pip cannot get them.
     """
-    key = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([REQUIREMENTS.read_text(), *more]).encode()).hexdigest()[:16]
     target = home / "wheels" / key
     if target.is_dir():
         return target
     aside = home / "wheels" / f".building-{key}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS)]
+    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS), *more]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise BuildError(
             "pip cannot download the guest's Python packages",
-            hint=f"try it by hand: pip download --no-deps --requirement {REQUIREMENTS}",
+            hint=f"try it by hand: pip download --no-deps --requirement {REQUIREMENTS} {' '.join(more)}".rstrip(),
             tail=result.stderr[-2000:],
         )
     aside.rename(target)
@@ -49,5 +50,6 @@ def pack(wheels: Path) -> bytes:
                     data = wheel.read(name)
                     member = tarfile.TarInfo(name)
                     member.size = len(data)
+                    member.mode = 0o755 if ".data/scripts/" in name else 0o644
                     archive.addfile(member, io.BytesIO(data))
     return out.getvalue()

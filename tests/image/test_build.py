@@ -43,7 +43,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools.mkdir()
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_PID", str(tmp_path / "pid"))
-    monkeypatch.setattr(base.wheels, "fetch_wheels", lambda home: tmp_path)
+    monkeypatch.setattr(base.wheels, "fetch_wheels", lambda *_: tmp_path)
     return tools
 
 
@@ -102,7 +102,7 @@ def test_a_killed_build_is_cleaned_up_by_the_next_one(home: Path, fake: Path, tm
     code = (
         "from pathlib import Path; from guest_image import builder; from guest_image.builder import base;"
         "from guest_image.recipe import load_recipe;"
-        f"base.wheels.fetch_wheels = lambda home: Path({str(tmp_path)!r});"
+        f"base.wheels.fetch_wheels = lambda *_: Path({str(tmp_path)!r});"
         f"builder.build_image(load_recipe('minimal'), Path({str(home)!r}), lambda p: None)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
 from desktop_sandbox.sdk._async.a11y import AsyncElements
+from desktop_sandbox.sdk._async.code import AsyncCode
 from desktop_sandbox.sdk._async.commands import AsyncCommands
 from desktop_sandbox.sdk._async.connection import AsyncConnection
 from desktop_sandbox.sdk._async.desktop import AsyncDesktop
@@ -18,6 +19,7 @@ from desktop_sandbox.sdk._async.files import AsyncFiles
 from desktop_sandbox.sdk._async.network import AsyncNetwork
 from desktop_sandbox.sdk._async.people import AsyncClipboard, AsyncControl, AsyncRecordings, AsyncStream
 from desktop_sandbox.sdk._async.terminals import AsyncPorts, AsyncTerminals
+from desktop_sandbox.sdk.code import CodeContext, CodeResult, Execution
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
 from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
@@ -40,8 +42,8 @@ class AsyncSandboxList:
 class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
     """A Linux desktop in a microVM of its own. Used with `async with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
-    to what listens in it, `stream` makes links for people to watch it,
+    `commands` runs commands in it, `code` code that keeps its state, `terminals` are its terminals, `files` reads and
+    writes its files, `ports` connects to what listens in it, `stream` makes links for people to watch it,
     `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
     `network` is what it may reach.
     """
@@ -54,6 +56,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         self._released = False
         self.wait_for_control = 0.0
         self.commands = AsyncCommands(connection, self._path)
+        self.code = AsyncCode(connection, self._path)
         self.files = AsyncFiles(connection, self._path)
         self.terminals = AsyncTerminals(connection, self._path)
         self.ports = AsyncPorts(connection, self._path)
@@ -238,6 +241,28 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         """Everything that explains its state: spec, events, tails of its logs."""
         answer: dict[str, Any] = (await self._connection.request("GET", f"{self._path}/why")).json()
         return answer
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        context: CodeContext | str | None = None,
+        timeout: float | None = 60,
+        on_stdout: Callable[[str], Any] | None = None,
+        on_stderr: Callable[[str], Any] | None = None,
+        on_result: Callable[[CodeResult], Any] | None = None,
+    ) -> Execution:
+        """Run code that finds what earlier code defined: `code.run`, by the name that people look for."""
+        return await self.code.run(
+            code,
+            language=language,
+            context=context,
+            timeout=timeout,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_result=on_result,
+        )
 
     async def kill(self) -> None:
         """End it for good; returns when its process is gone."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from desktop_sandbox import errors
 from desktop_sandbox.sdk._sync.a11y import Elements
+from desktop_sandbox.sdk._sync.code import AsyncCode
 from desktop_sandbox.sdk._sync.commands import Commands
 from desktop_sandbox.sdk._sync.connection import Connection
 from desktop_sandbox.sdk._sync.desktop import Desktop
@@ -19,6 +20,7 @@ from desktop_sandbox.sdk._sync.files import Files
 from desktop_sandbox.sdk._sync.network import Network
 from desktop_sandbox.sdk._sync.people import Clipboard, Control, Recordings, Stream
 from desktop_sandbox.sdk._sync.terminals import Ports, Terminals
+from desktop_sandbox.sdk.code import CodeContext, CodeResult, Execution
 from desktop_sandbox.sdk.models import SandboxInfo, SnapshotInfo, parse_sandbox, parse_snapshot
 from desktop_sandbox.sdk.network import Policy
 from desktop_sandbox.sdk.requests import Point, create_body, segment, snapshot_id
@@ -41,8 +43,8 @@ class SandboxList:
 class Sandbox(Desktop, Elements, Eyes):
     """A Linux desktop in a microVM of its own. Used with `with`, it is ended at the block's end.
 
-    `commands` runs commands in it, `terminals` are its terminals, `files` reads and writes its files, `ports` connects
-    to what listens in it, `stream` makes links for people to watch it,
+    `commands` runs commands in it, `code` code that keeps its state, `terminals` are its terminals, `files` reads and
+    writes its files, `ports` connects to what listens in it, `stream` makes links for people to watch it,
     `control` says who drives, `clipboard` holds text or a picture, `recordings` are MP4s of it,
     `network` is what it may reach.
     """
@@ -55,6 +57,7 @@ class Sandbox(Desktop, Elements, Eyes):
         self._released = False
         self.wait_for_control = 0.0
         self.commands = Commands(connection, self._path)
+        self.code = AsyncCode(connection, self._path)
         self.files = Files(connection, self._path)
         self.terminals = Terminals(connection, self._path)
         self.ports = Ports(connection, self._path)
@@ -237,6 +240,28 @@ class Sandbox(Desktop, Elements, Eyes):
         """Everything that explains its state: spec, events, tails of its logs."""
         answer: dict[str, Any] = (self._connection.request("GET", f"{self._path}/why")).json()
         return answer
+
+    def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        context: CodeContext | str | None = None,
+        timeout: float | None = 60,
+        on_stdout: Callable[[str], Any] | None = None,
+        on_stderr: Callable[[str], Any] | None = None,
+        on_result: Callable[[CodeResult], Any] | None = None,
+    ) -> Execution:
+        """Run code that finds what earlier code defined: `code.run`, by the name that people look for."""
+        return self.code.run(
+            code,
+            language=language,
+            context=context,
+            timeout=timeout,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_result=on_result,
+        )
 
     def kill(self) -> None:
         """End it for good; returns when its process is gone."""

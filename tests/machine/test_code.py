@@ -1,0 +1,86 @@
+"""Code that keeps its state on a real desktop: kernels, what they show, and what checkpoints make of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from desktop_sandbox import GuestError, Sandbox
+
+pytestmark = [pytest.mark.desktop, pytest.mark.timeout(900)]
+SLOW_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def desk(server: object) -> Iterator[Sandbox]:
+    """One desktop for all tests of this file."""
+    with Sandbox.create("desktop", timeout=1800) as sandbox:
+        yield sandbox
+
+
+def test_python_keeps_its_state(desk: Sandbox) -> None:
+    done = desk.run_code("import os, sys\nx = 6\nprint('héllo'); print('oh', file=sys.stderr)\nx * 7", timeout=SLOW_S)
+    assert (done.status, done.text, done.stdout, done.stderr) == ("ok", "42", "héllo\n", "oh\n")
+    assert desk.run_code("x + 1").text == "7"
+    assert desk.run_code("os.getcwd(), os.getuid()").text == "('/home/user', 1000)"
+    raised = desk.run_code("1 / 0")
+    assert raised.error is not None
+    assert raised.error.name == "ZeroDivisionError"
+    shown = desk.run_code("from IPython.display import SVG; SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')")
+    assert shown.results[0].svg is not None
+
+
+def test_bash_keeps_its_state(desk: Sandbox) -> None:
+    desk.run_code("cd /etc; word=kept", language="bash", timeout=SLOW_S)
+    assert desk.run_code("pwd; echo $word", language="bash").stdout == "/etc\nkept\n"
+
+
+def test_javascript_keeps_its_state(desk: Sandbox) -> None:
+    desk.run_code("const word: string = 'kept'", language="javascript", timeout=SLOW_S)
+    assert desk.run_code("console.log(word); word.length", language="typescript", timeout=SLOW_S).stdout == "kept\n"
+
+
+def test_interrupt_timeout_and_death(desk: Sandbox) -> None:
+    context = desk.code.create_context(cwd="/tmp", env={"WORD": "given"})
+    assert desk.run_code("import os; (os.environ['WORD'], os.getcwd())", context=context).text == "('given', '/tmp')"
+    began = threading.Event()
+
+    def interrupt() -> None:
+        began.wait(SLOW_S)
+        desk.code.interrupt(context)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code = "import time; print('on', flush=True); time.sleep(1000)"
+    done = desk.run_code(code, context=context, timeout=SLOW_S, on_stdout=lambda _said: began.set())
+    thread.join()
+    assert done.status == "interrupted"
+    assert desk.run_code("import time; time.sleep(1000)", context=context, timeout=2).status == "timeout"
+    assert desk.run_code("os.environ['WORD']", context=context).text == "'given'"
+    assert desk.run_code("os._exit(1)", context=context).status == "died"
+    assert desk.run_code("2 + 2", context=context, timeout=SLOW_S).text == "4"
+    desk.code.remove(context)
+
+
+def test_state_is_there_in_forks_after_a_rollback_and_a_pause(desk: Sandbox) -> None:
+    desk.run_code("word = 'before'")
+    point = desk.checkpoint()
+    desk.run_code("word = 'after'")
+    (child,) = desk.fork(1)
+    with child:
+        assert child.run_code("word", timeout=SLOW_S).text == "'after'"
+        child.run_code("word = 'its own'")
+    assert desk.run_code("word").text == "'after'"
+    desk.rollback(point)
+    assert desk.run_code("word", timeout=SLOW_S).text == "'before'"
+    desk.pause()
+    desk.resume(timeout=1800)
+    assert desk.run_code("word", timeout=SLOW_S).text == "'before'"
+
+
+def test_a_template_without_kernels_says_so(sandbox: Sandbox) -> None:
+    with pytest.raises(GuestError, match="no Jupyter") as refused:
+        sandbox.run_code("1")
+    assert "recipe" in str(refused.value.hint)
