@@ -27,6 +27,8 @@ KERNELS = {"python": "python3", "python3": "python3", "bash": "bash", "sh": "bas
 START_S = 240.0
 ACCEPT_S = 300.0
 _TRIES = 20
+# what the guest's program ends with (guest_image/code/context.py)
+_NO_KERNEL = 3
 
 Messages = AsyncGenerator[dict[str, Any], None]
 
@@ -41,7 +43,10 @@ class Contexts:
     async def create(
         self, sandbox_id: str, context_id: str, language: str, *, user: str, cwd: str | None, env: Mapping[str, str]
     ) -> JobInfo:
-        """Start a context, and return once it takes code. GuestError where the template has no such kernel."""
+        """Start a context, and return once it takes code.
+
+        InvalidRequestError where the template has no such kernel, GuestError where it does not start.
+        """
         kernel = KERNELS.get(language.lower(), language)
         spec = JobSpec(command=[PROGRAM, kernel], user=user, cwd=cwd, env=env, stdin=True)
         info = await self._node.start_job(sandbox_id, context_id, spec)
@@ -50,7 +55,7 @@ class Contexts:
         return info
 
     async def _ready(self, sandbox_id: str, info: JobInfo) -> None:
-        said = ""
+        said, missing = "", False
         try:
             async with (
                 asyncio.timeout(START_S),
@@ -61,10 +66,12 @@ class Contexts:
                     if message.get("t") == "ready":
                         return
                     said = str(message.get("message") or message.get("stderr") or said)[:500]
+                missing = (await link.ended()).exit_code == _NO_KERNEL
         except TimeoutError:
             said = f"it did not answer within {START_S:.0f} s"
         await self._node.end_job(sandbox_id, info.id)
-        raise errors.GuestError(
+        wrong = errors.InvalidRequestError if missing else errors.GuestError
+        raise wrong(
             f"no context for {language_of(info)}: {said.strip() or 'it ended at once'}",
             hint="the desktop template has Python, bash and JavaScript; a recipe may have more Jupyter kernels",
         )

@@ -117,7 +117,7 @@ def test_a_context_that_ended_is_replaced_where_it_was_the_languages_own(http: h
         ({"code": "x", "language": "../etc"}, 422, "invalid-request"),
         ({"code": "x", "context": "job-0123456789ab"}, 422, "invalid-request"),
         ({"code": "x", "context": "code-0123456789ab"}, 404, "not-found"),
-        ({"code": "x", "language": "cobol"}, 502, "guest"),
+        ({"code": "x", "language": "cobol"}, 422, "invalid-request"),
     ],
 )
 def test_what_cannot_be_run(http: httpx.Client, box: str, body: dict[str, Any], status: int, slug: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from desktop_sandbox import GuestError, Sandbox
+from desktop_sandbox import InvalidRequestError, Sandbox
 
 pytestmark = [pytest.mark.desktop, pytest.mark.timeout(900)]
 SLOW_S = 240.0
@@ -81,6 +81,6 @@ def test_state_is_there_in_forks_after_a_rollback_and_a_pause(desk: Sandbox) -> 
 
 
 def test_a_template_without_kernels_says_so(sandbox: Sandbox) -> None:
-    with pytest.raises(GuestError, match="no Jupyter") as refused:
+    with pytest.raises(InvalidRequestError, match="no Jupyter") as refused:
         sandbox.run_code("1")
     assert "recipe" in str(refused.value.hint)

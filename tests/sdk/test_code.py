@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from desktop_sandbox import AsyncSandbox, ConflictError, GuestError, Sandbox
+from desktop_sandbox import AsyncSandbox, ConflictError, InvalidRequestError, Sandbox
 from desktop_sandbox.sdk.code import CodeResult
 from tests.fake_code import PICTURE
 from tests.live_server import Live
@@ -49,5 +49,5 @@ async def test_contexts(live: Live) -> None:
         await desktop.code.remove(context)
         with pytest.raises(ConflictError):
             await desktop.run_code("get", context=context)
-        with pytest.raises(GuestError, match="cobol"):
+        with pytest.raises(InvalidRequestError, match="cobol"):
             await desktop.code.create_context("cobol")
