@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from desktop_sandbox import errors
 from desktop_sandbox.elements import Element, ElementApp, ElementTree
-from desktop_sandbox.node.interface import ClickSpec, ElementQuery, TreeSpec, WindowChange
+from desktop_sandbox.node.facts import ClickSpec, ElementQuery, TreeSpec, WindowChange
 from desktop_sandbox.node.windows import find_window
 
 if TYPE_CHECKING:

@@ -23,17 +23,15 @@ from desktop_sandbox import errors
 from desktop_sandbox.api.contexts import PROGRAM
 from desktop_sandbox.network.policy import parse_policy, policy_json
 from desktop_sandbox.network.records import LogEntry, Outcome
-from desktop_sandbox.node.interface import (
+from desktop_sandbox.node.facts import (
     BatchResult,
     CommandExit,
     CommandOutput,
     CommandSpec,
     FileInfo,
     FileListing,
-    Heard,
     NetworkInfo,
     NetworkTotals,
-    NodeNews,
     SandboxInfo,
     SandboxPage,
     SandboxSpec,
@@ -44,6 +42,7 @@ from desktop_sandbox.node.interface import (
     SnapshotInfo,
     TemplateInfo,
 )
+from desktop_sandbox.node.interface import Heard, NodeNews
 from desktop_sandbox.screen.encode import Cursor
 from tests.fake_code import FakeContext
 from tests.fake_elements import FakeElements

@@ -26,7 +26,8 @@ from desktop_sandbox.api.app import create_app
 from desktop_sandbox.api.server import Server, address_of, listen
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.microvm.wall import find_wall
-from desktop_sandbox.node.interface import Heard, SandboxInfo, SandboxState, ScreenSource
+from desktop_sandbox.node.facts import SandboxInfo, SandboxState, ScreenSource
+from desktop_sandbox.node.interface import Heard
 from desktop_sandbox.stream.launch import launcher
 
 ID = "sb-0000000000000000"

@@ -12,7 +12,7 @@ from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.services import answer_json, json_response, services
 from desktop_sandbox.elements import Element, ElementTree
-from desktop_sandbox.node.interface import ClickSpec, ElementQuery, TreeSpec, WindowChange
+from desktop_sandbox.node.facts import ClickSpec, ElementQuery, TreeSpec, WindowChange
 from desktop_sandbox.problem import plain
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["desktop"])

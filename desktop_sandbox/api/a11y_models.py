@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from desktop_sandbox.api.models import Model, PathText, Window
+from desktop_sandbox.api.desktop_models import Window
+from desktop_sandbox.api.shapes import Model, PathText
 
 MatchKind = Literal["substring", "exact", "regex"]
 ScopeKind = Literal["focused", "all"]

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import shapes, snapshot_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import json_response, services
 from desktop_sandbox.api.snapshots import SnapshotId, snapshot_json
@@ -33,13 +33,13 @@ async def export(request: Request, snapshot_id: SnapshotId) -> Response:
     "/snapshots/import",
     operation_id="import_snapshot",
     status_code=201,
-    response_model=models.Snapshot,
+    response_model=snapshot_models.Snapshot,
     openapi_extra={"requestBody": {"required": True, "content": _BYTES}},
 )
 async def import_(
     request: Request,
     name: Annotated[
-        models.Title | None,
+        shapes.Title | None,
         Query(description="What it is called here; one that is here already then comes under another id."),
     ] = None,
 ) -> Response:
@@ -59,7 +59,7 @@ async def import_(
     return response
 
 
-@router.get("/trust", operation_id="list_trust", response_model=models.Trust)
+@router.get("/trust", operation_id="list_trust", response_model=snapshot_models.Trust)
 async def list_(request: Request) -> Response:
     """List the keys whose snapshots are taken, and this host's own."""
     node = services(request).node
@@ -68,7 +68,7 @@ async def list_(request: Request) -> Response:
 
 
 @router.put("/trust/{name}", operation_id="trust_key", status_code=204)
-async def add(request: Request, name: KeyName, body: models.TrustKey) -> Response:
+async def add(request: Request, name: KeyName, body: snapshot_models.TrustKey) -> Response:
     """Trust a key: snapshots that it signed may be imported."""
     the = services(request)
 

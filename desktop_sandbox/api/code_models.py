@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from desktop_sandbox.api.models import Model, PathText, TimeoutS, UserName
+from desktop_sandbox.api.shapes import Model, PathText, TimeoutS, UserName
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 ContextId = Annotated[str, StringConstraints(pattern=r"^code-[0-9a-f]{12}$")]

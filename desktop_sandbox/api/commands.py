@@ -12,12 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import command_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_digest
 from desktop_sandbox.api.problems import problem_answer, unexpected
 from desktop_sandbox.api.services import Services, answer_json, services
-from desktop_sandbox.node.interface import CommandExit, CommandOutput, CommandSpec
+from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec
 from desktop_sandbox.problem import to_problem
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["commands"])
@@ -37,10 +37,10 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/commands",
     operation_id="run_command",
-    response_model=models.CommandDone | models.CommandLine,
+    response_model=command_models.CommandDone | command_models.CommandLine,
     responses=_RESPONSES,
 )
-async def run(request: Request, sandbox_id: str, body: models.RunCommand) -> Response:
+async def run(request: Request, sandbox_id: str, body: command_models.RunCommand) -> Response:
     """Run a command in the desktop.
 
     Whole answers hold up to 16 MiB of output; stream what is longer. A client that leaves a stream ends the
@@ -137,7 +137,7 @@ async def _lines(
         yield _line({"problem": to_problem(unexpected(error))}), None
 
 
-def _stdin(body: models.RunCommand) -> bytes | None:
+def _stdin(body: command_models.RunCommand) -> bytes | None:
     if body.stdin is None or body.encoding == "utf-8":
         return None if body.stdin is None else body.stdin.encode("utf-8", "replace")
     try:

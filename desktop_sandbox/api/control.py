@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from desktop_sandbox.api import models
+from desktop_sandbox.api import desktop_models, stream_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import Services, answer_json, json_response, moment, services
 from desktop_sandbox.stream.lease import Ask
@@ -20,8 +20,8 @@ TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["5f0c0ffee0dd
 _ASKS = {"take": Ask.RECALL, "give": Ask.GIVE, "release": Ask.RELEASE}
 
 
-@router.post("/tokens", operation_id="make_token", status_code=201, response_model=models.Token)
-async def make_token(request: Request, sandbox_id: str, body: models.MakeToken) -> Response:
+@router.post("/tokens", operation_id="make_token", status_code=201, response_model=stream_models.Token)
+async def make_token(request: Request, sandbox_id: str, body: stream_models.MakeToken) -> Response:
     """Make a link for a person: a token that lets its holder watch this desktop, or drive it, for a while."""
     the = services(request)
     await the.node.get(sandbox_id)
@@ -36,7 +36,7 @@ async def make_token(request: Request, sandbox_id: str, body: models.MakeToken) 
     return await the.once.run(request, work)
 
 
-@router.get("/tokens", operation_id="list_tokens", response_model=models.TokenList)
+@router.get("/tokens", operation_id="list_tokens", response_model=stream_models.TokenList)
 async def list_tokens(request: Request, sandbox_id: str) -> Response:
     """List the tokens that are good now, without what makes them good."""
     the = services(request)
@@ -61,7 +61,7 @@ async def revoke_token(request: Request, sandbox_id: str, token_id: TokenId) -> 
     return await the.once.run(request, work)
 
 
-@router.get("/control", operation_id="get_control", response_model=models.Control)
+@router.get("/control", operation_id="get_control", response_model=stream_models.Control)
 async def get_control(request: Request, sandbox_id: str) -> Response:
     """Get who drives: the agent, a viewer, or nobody."""
     the = services(request)
@@ -69,8 +69,8 @@ async def get_control(request: Request, sandbox_id: str) -> Response:
     return json_response(control_json(the, sandbox_id))
 
 
-@router.post("/control", operation_id="set_control", response_model=models.Control)
-async def set_control(request: Request, sandbox_id: str, body: models.AskControl) -> Response:
+@router.post("/control", operation_id="set_control", response_model=stream_models.Control)
+async def set_control(request: Request, sandbox_id: str, body: stream_models.AskControl) -> Response:
     """Take the control back for the agent, give it to the viewer who asked, or release it.
 
     `take` always works. `give` without a viewer who asked lets anyone take it; the agent's next action takes it again.
@@ -85,14 +85,14 @@ async def set_control(request: Request, sandbox_id: str, body: models.AskControl
     return await the.once.run(request, work)
 
 
-@router.get("/clipboard", operation_id="get_clipboard", response_model=models.Clipboard)
+@router.get("/clipboard", operation_id="get_clipboard", response_model=desktop_models.Clipboard)
 async def get_clipboard(request: Request, sandbox_id: str) -> Response:
     """Get the text in the desktop's clipboard; empty where it holds none."""
     return json_response({"text": await services(request).node.get_clipboard(sandbox_id)})
 
 
 @router.put("/clipboard", operation_id="set_clipboard", status_code=204)
-async def set_clipboard(request: Request, sandbox_id: str, body: models.Clipboard) -> Response:
+async def set_clipboard(request: Request, sandbox_id: str, body: desktop_models.Clipboard) -> Response:
     """Put text into the desktop's clipboard, at most 1 MiB."""
     the = services(request)
 

@@ -13,13 +13,13 @@ from actions.model import CursorPosition, Wait
 from actions.model import Screenshot as ScreenshotAction
 from actions.validate import ActionValueError, parse_actions
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import desktop_models, shapes
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.looking import ActWatch
 from desktop_sandbox.api.pictures import picture_json, spec_of
 from desktop_sandbox.api.services import answer_json, json_response, services
-from desktop_sandbox.node.interface import BatchResult, ScreenshotSpec
+from desktop_sandbox.node.facts import BatchResult, ScreenshotSpec
 from desktop_sandbox.problem import plain
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["desktop"])
@@ -42,8 +42,8 @@ _PICTURES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/actions", operation_id="run_actions", response_model=models.ActionsDone)
-async def act(request: Request, sandbox_id: str, body: models.RunActions) -> Response:
+@router.post("/actions", operation_id="run_actions", response_model=desktop_models.ActionsDone)
+async def act(request: Request, sandbox_id: str, body: desktop_models.RunActions) -> Response:
     """Run a batch of actions.
 
     They are done in order, and the first that fails halts the batch: the answer is then the problem
@@ -85,7 +85,7 @@ async def act(request: Request, sandbox_id: str, body: models.RunActions) -> Res
 async def screenshot(
     request: Request,
     sandbox_id: str,
-    format: Annotated[models.ImageFormat, Query(description="raw: RGB rows, 3 bytes a pixel.")] = "png",
+    format: Annotated[shapes.ImageFormat, Query(description="raw: RGB rows, 3 bytes a pixel.")] = "png",
     quality: Annotated[int, Query(ge=1, le=100)] = 80,
     scale: Annotated[float, Query(gt=0, le=1)] = 1.0,
     region: Annotated[
@@ -131,15 +131,15 @@ async def screenshot(
     return Response(picture.data, media_type=picture.media_type, headers=headers)
 
 
-@router.get("/windows", operation_id="list_windows", response_model=models.WindowList)
+@router.get("/windows", operation_id="list_windows", response_model=desktop_models.WindowList)
 async def windows(request: Request, sandbox_id: str) -> Response:
     """List windows, bottom to top."""
     found = await services(request).node.windows(sandbox_id)
     return json_response({"windows": [plain({**window, "id": str(window["id"])}) for window in found]})
 
 
-@router.post("/launch", operation_id="launch_app", response_model=models.Launched)
-async def launch(request: Request, sandbox_id: str, body: models.Launch) -> Response:
+@router.post("/launch", operation_id="launch_app", response_model=desktop_models.Launched)
+async def launch(request: Request, sandbox_id: str, body: desktop_models.Launch) -> Response:
     """Start an app; it runs on by itself."""
     the = services(request)
 
@@ -153,7 +153,7 @@ async def launch(request: Request, sandbox_id: str, body: models.Launch) -> Resp
 
 
 @router.post("/open", operation_id="open_target", status_code=204)
-async def open_(request: Request, sandbox_id: str, body: models.Open) -> Response:
+async def open_(request: Request, sandbox_id: str, body: desktop_models.Open) -> Response:
     """Open a file or an address with the desktop's default app."""
     the = services(request)
 
@@ -164,7 +164,7 @@ async def open_(request: Request, sandbox_id: str, body: models.Open) -> Respons
     return await the.once.run(request, work, repeatable=False)
 
 
-def _final_spec(wish: models.ScreenshotOptions | bool) -> ScreenshotSpec | None:
+def _final_spec(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec | None:
     """How the picture at the end is made; by itself it waits until the screen has settled."""
     if wish is False:
         return None

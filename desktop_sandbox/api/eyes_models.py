@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from desktop_sandbox.api.models import ActChanges, FoundBox, Model, Picture, Region, ScreenshotOptions
+from desktop_sandbox.api.desktop_models import ActChanges, FoundBox, Picture, Region, ScreenshotOptions
+from desktop_sandbox.api.shapes import Model
 
 Regions = Annotated[list[Region], Field(max_length=64)]
 WaitS = Annotated[float, Field(ge=0, le=600, allow_inf_nan=False, description="Longest wait, in seconds.")]

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import file_models, shapes
 from desktop_sandbox.api.access import grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.byte_ranges import part_of
@@ -19,8 +19,8 @@ from desktop_sandbox.api.services import answer_json, file_json, json_response, 
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}/files", tags=["files"])
 
-Path = Annotated[models.PathText, Query(examples=["/home/user/notes.txt"])]
-User = Annotated[models.UserName, Query(description="Whose rights are used.")]
+Path = Annotated[shapes.PathText, Query(examples=["/home/user/notes.txt"])]
+User = Annotated[shapes.UserName, Query(description="Whose rights are used.")]
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _PART: dict[str, Any] = {"application/octet-stream": _BYTES}
 CONTENT: dict[int | str, dict[str, Any]] = {
@@ -85,7 +85,7 @@ async def content_response(
     return StreamingResponse(chunks(), status, headers=headers, media_type=media_type)
 
 
-@router.put("", operation_id="write_file", response_model=models.File, openapi_extra=UPLOAD)
+@router.put("", operation_id="write_file", response_model=file_models.File, openapi_extra=UPLOAD)
 async def write(
     request: Request,
     sandbox_id: str,
@@ -135,7 +135,7 @@ async def uploaded(request: Request, put: Callable[[AsyncIterator[bytes]], Await
     return answer.response()
 
 
-@router.get("/list", operation_id="list_files", response_model=models.FileList)
+@router.get("/list", operation_id="list_files", response_model=file_models.FileList)
 async def list_(
     request: Request,
     sandbox_id: str,
@@ -148,7 +148,7 @@ async def list_(
     return json_response({"files": [file_json(info) for info in found.files], "truncated": found.truncated})
 
 
-@router.get("/stat", operation_id="stat_file", response_model=models.File)
+@router.get("/stat", operation_id="stat_file", response_model=file_models.File)
 async def stat(
     request: Request,
     sandbox_id: str,
@@ -161,8 +161,8 @@ async def stat(
     return json_response(file_json(found))
 
 
-@router.post("/mkdir", operation_id="make_folder", response_model=models.File)
-async def mkdir(request: Request, sandbox_id: str, body: models.MakeFolder) -> Response:
+@router.post("/mkdir", operation_id="make_folder", response_model=file_models.File)
+async def mkdir(request: Request, sandbox_id: str, body: file_models.MakeFolder) -> Response:
     """Make a folder and those above it."""
     the = services(request)
 
@@ -173,7 +173,7 @@ async def mkdir(request: Request, sandbox_id: str, body: models.MakeFolder) -> R
 
 
 @router.post("/move", operation_id="move_file", status_code=204)
-async def move(request: Request, sandbox_id: str, body: models.MoveFile) -> Response:
+async def move(request: Request, sandbox_id: str, body: file_models.MoveFile) -> Response:
     """Move a file or folder."""
     the = services(request)
 

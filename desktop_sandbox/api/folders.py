@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import file_links, models, reach_models
+from desktop_sandbox.api import file_links, file_models, reach_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.commands import NDJSON
 from desktop_sandbox.api.file_links import FileLink, file_name
@@ -63,7 +63,7 @@ async def read_archive(
 @router.put(
     "/sandboxes/{sandbox_id}/files/archive",
     operation_id="write_archive",
-    response_model=models.File,
+    response_model=file_models.File,
     openapi_extra=UPLOAD,
 )
 async def write_archive(request: Request, sandbox_id: str, path: Path, user: User = "user") -> Response:
@@ -145,7 +145,7 @@ async def read_link(request: Request, token: str) -> Response:
     return await file_response(request, link.sandbox, link.path, link.user, headers=headers, sized=True)
 
 
-@router.put("/links/{token}", operation_id="write_link", response_model=models.File, openapi_extra=UPLOAD)
+@router.put("/links/{token}", operation_id="write_link", response_model=file_models.File, openapi_extra=UPLOAD)
 async def write_link(request: Request, token: str) -> Response:
     """Write the file that a link opens, whole."""
     the = services(request)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from starlette.requests import Request
 
-from desktop_sandbox.api import models
+from desktop_sandbox.api import desktop_models
 from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.screen.regions import Rect, check_inside
 from desktop_sandbox.screen.screenshot import check, paint
@@ -27,7 +27,8 @@ from desktop_sandbox.vision.words import Word
 
 if TYPE_CHECKING:
     from desktop_sandbox.api import eyes_models
-    from desktop_sandbox.node.interface import Node, Screenshot, ScreenshotSpec
+    from desktop_sandbox.node.facts import Screenshot, ScreenshotSpec
+    from desktop_sandbox.node.interface import Node
     from desktop_sandbox.screen.framebuffer import Frame
 
 T = TypeVar("T")
@@ -119,11 +120,11 @@ class ActWatch:
     """Looks at the screen before a batch and after it, once it has settled."""
 
     def __init__(
-        self, eyes: Eyes, sandbox_id: str, wish: models.ChangeOptions | bool, picture: ScreenshotSpec | None
+        self, eyes: Eyes, sandbox_id: str, wish: desktop_models.ChangeOptions | bool, picture: ScreenshotSpec | None
     ) -> None:
         self._eyes = eyes
         self._sandbox = sandbox_id
-        self._wish = models.ChangeOptions() if isinstance(wish, bool) else wish
+        self._wish = desktop_models.ChangeOptions() if isinstance(wish, bool) else wish
         self._picture = picture
         self._before: Frame | None = None
 
@@ -183,7 +184,7 @@ def framed(picture: Colours, width: int, height: int) -> Frame:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
-def watch_of(wish: eyes_models.Watch | models.ChangeOptions, *, blinking: bool = False) -> Watch:
+def watch_of(wish: eyes_models.Watch | desktop_models.ChangeOptions, *, blinking: bool = False) -> Watch:
     """Which changes count."""
     return Watch(within=wish.region, ignore=wish.ignore, blinking=blinking)
 

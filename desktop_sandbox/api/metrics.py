@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from desktop_sandbox.api.network_metrics import NetworkMetrics
 from desktop_sandbox.api.stream_metrics import StreamMetrics
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 
 if TYPE_CHECKING:
     from desktop_sandbox.node.interface import Node

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from desktop_sandbox.node.interface import NetworkTotals, Node
+    from desktop_sandbox.node.facts import NetworkTotals
+    from desktop_sandbox.node.interface import Node
 
 _ENDS = (("refused", "refused"), ("failed", "failed"))
 

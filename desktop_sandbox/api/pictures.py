@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from desktop_sandbox.api import eyes_models, models
+from desktop_sandbox.api import desktop_models, eyes_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import json_response, services
 from desktop_sandbox.errors import InvalidRequestError, NotFoundError
-from desktop_sandbox.node.interface import Screenshot, ScreenshotSpec
+from desktop_sandbox.node.facts import Screenshot, ScreenshotSpec
 from desktop_sandbox.screen.encode import Cursor
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["eyes"])
@@ -72,9 +72,9 @@ async def set_clipboard_picture(request: Request, sandbox_id: str) -> Response:
     return await the.once.run(request, work)
 
 
-def spec_of(wish: models.ScreenshotOptions | bool) -> ScreenshotSpec:
+def spec_of(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec:
     """How a screenshot is made."""
-    options = models.ScreenshotOptions() if isinstance(wish, bool) else wish
+    options = desktop_models.ScreenshotOptions() if isinstance(wish, bool) else wish
     return ScreenshotSpec(
         format=options.format,
         quality=options.quality,

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from desktop_sandbox.api.models import Model, PathText, TimeoutS, UserName
 from desktop_sandbox.api.port_access import MAX_TTL_S as MAX_PORT_TTL_S
+from desktop_sandbox.api.shapes import Model, PathText, TimeoutS, UserName
 
 
 class FileChange(BaseModel):

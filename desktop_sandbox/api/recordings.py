@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import FileResponse, Response
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import stream_models
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import Services, answer_json, json_response, moment, services
 from desktop_sandbox.stream.recordings import Recording
@@ -28,8 +28,8 @@ _MP4: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/recording", operation_id="start_recording", status_code=201, response_model=models.Recording)
-async def start(request: Request, sandbox_id: str, body: models.StartRecording) -> Response:
+@router.post("/recording", operation_id="start_recording", status_code=201, response_model=stream_models.Recording)
+async def start(request: Request, sandbox_id: str, body: stream_models.StartRecording) -> Response:
     """Start recording, one at a time; nobody has to watch."""
     the = services(request)
 
@@ -39,7 +39,7 @@ async def start(request: Request, sandbox_id: str, body: models.StartRecording) 
     return await the.once.run(request, work, repeatable=False)
 
 
-@router.delete("/recording", operation_id="stop_recording", response_model=models.Recording)
+@router.delete("/recording", operation_id="stop_recording", response_model=stream_models.Recording)
 async def stop(request: Request, sandbox_id: str) -> Response:
     """Stop recording; the file is whole when this is answered."""
     the = services(request)
@@ -64,7 +64,7 @@ async def newest(request: Request, sandbox_id: str) -> Response:
     )
 
 
-@router.get("/recordings", operation_id="list_recordings", response_model=models.RecordingList)
+@router.get("/recordings", operation_id="list_recordings", response_model=stream_models.RecordingList)
 async def list_(request: Request, sandbox_id: str) -> Response:
     """List recordings, newest first."""
     the = services(request)

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import models, network_models, shapes
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.services import answer_json, json_response, plain_json, sandbox_json, services
-from desktop_sandbox.node.interface import Node, SandboxInfo, SandboxSpec, SandboxState
+from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec, SandboxState
+from desktop_sandbox.node.interface import Node
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
 
@@ -33,7 +34,7 @@ async def create(request: Request, body: models.CreateSandbox) -> Response:
         on_timeout=body.on_timeout,
         auto_resume=body.auto_resume,
         freeze_after_s=body.freeze_after,
-        network=models.policy_of(body.network),
+        network=network_models.policy_of(body.network),
     )
 
     async def work() -> Answer:
@@ -99,7 +100,7 @@ async def set_timeout(request: Request, sandbox_id: str, body: models.SetTimeout
 
 
 @router.put("/{sandbox_id}/resolution", operation_id="set_sandbox_resolution", response_model=models.Sandbox)
-async def set_resolution(request: Request, sandbox_id: str, body: models.Resolution) -> Response:
+async def set_resolution(request: Request, sandbox_id: str, body: shapes.Resolution) -> Response:
     """Change the screen's size, live."""
     the = services(request)
 

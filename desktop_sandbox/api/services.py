@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from desktop_sandbox.api.pages import Pages
     from desktop_sandbox.api.port_access import PortAccess
     from desktop_sandbox.config import ServerConfig
-    from desktop_sandbox.node.interface import FileInfo, Node, SandboxInfo, TemplateInfo
+    from desktop_sandbox.node.facts import FileInfo, SandboxInfo, TemplateInfo
+    from desktop_sandbox.node.interface import Node
     from desktop_sandbox.stream.token_store import TokenStore
     from desktop_sandbox.stream.views import Views
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import models, snapshot_models
 from desktop_sandbox.api.access import grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import (
@@ -18,7 +18,7 @@ from desktop_sandbox.api.services import (
     services,
     template_json,
 )
-from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.facts import SnapshotInfo
 
 router = APIRouter(prefix="/v1", tags=["snapshots"])
 
@@ -29,9 +29,9 @@ SnapshotId = Annotated[str, Path(max_length=64, examples=["ss-5f0c0ffee0ddba11"]
 
 @router.post(
     "/sandboxes/{sandbox_id}/checkpoint", operation_id="checkpoint_sandbox", status_code=201,
-    response_model=models.Snapshot,
+    response_model=snapshot_models.Snapshot,
 )  # fmt: skip
-async def checkpoint(request: Request, sandbox_id: str, body: models.Checkpoint) -> Response:
+async def checkpoint(request: Request, sandbox_id: str, body: snapshot_models.Checkpoint) -> Response:
     """Save a running sandbox as it is. It stands still for some tens of milliseconds, then goes on.
 
     With a viewer's token only while it has fewer than 50 checkpoints.
@@ -49,8 +49,10 @@ async def checkpoint(request: Request, sandbox_id: str, body: models.Checkpoint)
     return await the.once.run(request, work, repeatable=False)
 
 
-@router.post("/sandboxes/{sandbox_id}/fork", operation_id="fork_sandbox", status_code=201, response_model=models.Forked)
-async def fork(request: Request, sandbox_id: str, body: models.Fork) -> Response:
+@router.post(
+    "/sandboxes/{sandbox_id}/fork", operation_id="fork_sandbox", status_code=201, response_model=snapshot_models.Forked
+)
+async def fork(request: Request, sandbox_id: str, body: snapshot_models.Fork) -> Response:
     """Make sandboxes that begin where this one is now; all of them, or a problem and none."""
     the = services(request)
 
@@ -62,7 +64,7 @@ async def fork(request: Request, sandbox_id: str, body: models.Fork) -> Response
 
 
 @router.post("/sandboxes/{sandbox_id}/rollback", operation_id="rollback_sandbox", response_model=models.Sandbox)
-async def rollback(request: Request, sandbox_id: str, body: models.Rollback) -> Response:
+async def rollback(request: Request, sandbox_id: str, body: snapshot_models.Rollback) -> Response:
     """Bring the same sandbox back to a snapshot; what it did since is gone, its viewers stay.
 
     With a viewer's token only while its holder drives, or nobody does.
@@ -94,7 +96,7 @@ async def pause(request: Request, sandbox_id: str) -> Response:
 
 
 @router.post("/sandboxes/{sandbox_id}/resume", operation_id="resume_sandbox", response_model=models.Sandbox)
-async def resume(request: Request, sandbox_id: str, body: models.Resume) -> Response:
+async def resume(request: Request, sandbox_id: str, body: snapshot_models.Resume) -> Response:
     """Bring a paused sandbox back. Of a running one nothing changes."""
     the = services(request)
 
@@ -104,7 +106,7 @@ async def resume(request: Request, sandbox_id: str, body: models.Resume) -> Resp
     return await the.once.run(request, work)
 
 
-@router.get("/snapshots", operation_id="list_snapshots", response_model=models.SnapshotList)
+@router.get("/snapshots", operation_id="list_snapshots", response_model=snapshot_models.SnapshotList)
 async def list_(
     request: Request,
     sandbox: Annotated[
@@ -116,14 +118,14 @@ async def list_(
     return json_response({"snapshots": [snapshot_json(info) for info in found]})
 
 
-@router.get("/snapshots/{snapshot_id}", operation_id="get_snapshot", response_model=models.Snapshot)
+@router.get("/snapshots/{snapshot_id}", operation_id="get_snapshot", response_model=snapshot_models.Snapshot)
 async def get(request: Request, snapshot_id: SnapshotId) -> Response:
     """Get one snapshot."""
     return json_response(snapshot_json(await services(request).node.get_snapshot(snapshot_id)))
 
 
-@router.patch("/snapshots/{snapshot_id}", operation_id="change_snapshot", response_model=models.Snapshot)
-async def change(request: Request, snapshot_id: SnapshotId, body: models.ChangeSnapshot) -> Response:
+@router.patch("/snapshots/{snapshot_id}", operation_id="change_snapshot", response_model=snapshot_models.Snapshot)
+async def change(request: Request, snapshot_id: SnapshotId, body: snapshot_models.ChangeSnapshot) -> Response:
     """Name, describe or tag a snapshot; what is left out stays."""
     the = services(request)
 
@@ -137,7 +139,7 @@ async def change(request: Request, snapshot_id: SnapshotId, body: models.ChangeS
 @router.post(
     "/snapshots/{snapshot_id}/promote", operation_id="promote_snapshot", status_code=201, response_model=models.Template
 )
-async def promote(request: Request, snapshot_id: SnapshotId, body: models.Promote) -> Response:
+async def promote(request: Request, snapshot_id: SnapshotId, body: snapshot_models.Promote) -> Response:
     """Make a template of a snapshot: desktops that are created from it begin where it was taken.
 
     It is a template of its own: the snapshot can be deleted, and it stays until it is removed. Takes some seconds.

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import stream_models
 from desktop_sandbox.api.access import credential, grant_of, origin_is_ours
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import Services, json_response, services
@@ -39,7 +39,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", operation_id="get_stream", response_model=models.StreamInfo)
+@router.get("", operation_id="get_stream", response_model=stream_models.StreamInfo)
 async def info(request: Request, sandbox_id: str) -> Response:
     """Get what a viewer must know before it connects; `rights` are those of the key or token that asks."""
     the = services(request)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from desktop_sandbox.api import models
+from desktop_sandbox.api import models, shapes
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
 from desktop_sandbox.api.metrics import MEDIA_TYPE
@@ -15,7 +15,7 @@ from desktop_sandbox.version import VERSION
 router = APIRouter()
 
 NDJSON = "application/x-ndjson"
-TemplateName = Annotated[models.Name, Path(examples=["desktop"])]
+TemplateName = Annotated[shapes.Name, Path(examples=["desktop"])]
 _PROGRESS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One JSON object a line (BuildLine); the last has `template` or `problem`.",

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from desktop_sandbox import errors
-from desktop_sandbox.api import models
+from desktop_sandbox.api import snapshot_models
 from desktop_sandbox.api.access import grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.control import view_url
 from desktop_sandbox.api.services import Services, answer_json, json_response, sandbox_json, services
 from desktop_sandbox.api.snapshots import SnapshotId, snapshot_json
-from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec
+from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec
 from desktop_sandbox.stream.tokens import MAX_TTL_S, Token
 
 router = APIRouter(prefix="/v1", tags=["snapshots"])
@@ -40,7 +40,7 @@ async def thumbnail(request: Request, snapshot_id: SnapshotId, width: Width = 32
     return await _picture(request, snapshot_id, width)
 
 
-@router.get("/sandboxes/{sandbox_id}/snapshots", operation_id="get_timeline", response_model=models.Timeline)
+@router.get("/sandboxes/{sandbox_id}/snapshots", operation_id="get_timeline", response_model=snapshot_models.Timeline)
 async def timeline(request: Request, sandbox_id: str) -> Response:
     """List a desktop's snapshots and those that it descends from, oldest first; `at` is where it stands."""
     the = services(request)
@@ -67,13 +67,13 @@ async def timeline_thumbnail(
     "/sandboxes/{sandbox_id}/snapshots/{snapshot_id}/fork",
     operation_id="fork_snapshot",
     status_code=201,
-    response_model=models.ForkedFrom,
+    response_model=snapshot_models.ForkedFrom,
 )
 async def fork(
     request: Request,
     sandbox_id: str,
     snapshot_id: Annotated[str, Path(max_length=64, examples=["ss-5f0c0ffee0ddba11"])],
-    body: models.ForkFrom,
+    body: snapshot_models.ForkFrom,
 ) -> Response:
     """Make a desktop that begins at one of this one's snapshots, and a link to it.
 

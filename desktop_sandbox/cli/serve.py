@@ -17,7 +17,7 @@ from desktop_sandbox.api.server import Server, address_of, listen
 from desktop_sandbox.config import server_config
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.microvm.wall import find_wall
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.local import LocalNode
 from desktop_sandbox.node.screen_door import screen_door
 from desktop_sandbox.stream.launch import launcher

@@ -24,7 +24,7 @@ from actions.model import (
 )
 from actions.model import Screenshot as ScreenshotAction
 from desktop_sandbox.errors import GuestError
-from desktop_sandbox.node.interface import ScreenshotSpec
+from desktop_sandbox.node.facts import ScreenshotSpec
 
 _BASE_S = 30.0
 _SLOWEST_CHARACTERS_PER_S = 4.0

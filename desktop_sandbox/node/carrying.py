@@ -13,7 +13,7 @@ from pathlib import Path
 
 from desktop_sandbox.errors import ConflictError, MachineError, SnapshotMismatchError, UntrustedError
 from desktop_sandbox.node.capacity import check_room, read_figures
-from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.facts import SnapshotInfo
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.export import Head, Importer, export

@@ -14,8 +14,8 @@ from pathlib import Path
 from desktop_sandbox.errors import InvalidRequestError, NotFoundError
 from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_record
 from desktop_sandbox.node.birth import bring_up
+from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec, SandboxState
 from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
-from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.networking import Networking

@@ -11,13 +11,8 @@ from actions.model import Action
 from actions.validate import parse_actions
 from desktop_sandbox.elements import Element, ElementTree, parse_element, parse_tree
 from desktop_sandbox.errors import DeadlineError, GuestError, InvalidRequestError
+from desktop_sandbox.node.facts import ClickSpec, ElementQuery, TreeSpec, WindowChange
 from desktop_sandbox.node.guest_calls import GuestCalls
-from desktop_sandbox.node.interface import (
-    ClickSpec,
-    ElementQuery,
-    TreeSpec,
-    WindowChange,
-)
 from desktop_sandbox.node.windows import find_window, holds, listed, parse_window, parse_windows
 
 _GRACE_S = 30.0

@@ -10,7 +10,8 @@ import time
 
 from desktop_sandbox.errors import ConflictError, DesktopSandboxError, NotFoundError
 from desktop_sandbox.node.birth import clear
-from desktop_sandbox.node.interface import NodeNews, SandboxState
+from desktop_sandbox.node.facts import SandboxState
+from desktop_sandbox.node.interface import NodeNews
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox, dead_reason
 from desktop_sandbox.node.upkeep import Upkeep

@@ -16,7 +16,7 @@ from dataclasses import replace
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.node.core import FIRST_MEMORY_MIB
 from desktop_sandbox.node.creating import Creating
-from desktop_sandbox.node.interface import SandboxInfo, SandboxSpec
+from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up

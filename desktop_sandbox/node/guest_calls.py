@@ -11,18 +11,18 @@ from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
 from desktop_sandbox.node.core import NodeCore
-from desktop_sandbox.node.interface import (
+from desktop_sandbox.node.facts import (
     BatchResult,
     CommandExit,
     CommandOutput,
     CommandSpec,
     FileInfo,
     FileListing,
-    NodeNews,
     SandboxInfo,
     Screenshot,
     ScreenshotSpec,
 )
+from desktop_sandbox.node.interface import NodeNews
 from desktop_sandbox.node.windows import parse_windows
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame

@@ -8,7 +8,7 @@ from typing import Any
 
 from desktop_sandbox.errors import ConflictError
 from desktop_sandbox.node.capacity import read_figures
-from desktop_sandbox.node.interface import SandboxState, TemplateInfo
+from desktop_sandbox.node.facts import SandboxState, TemplateInfo
 from desktop_sandbox.node.parking import Parking
 
 

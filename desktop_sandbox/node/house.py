@@ -8,7 +8,7 @@ import shutil
 import time
 
 from desktop_sandbox.errors import DesktopSandboxError
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.returning import Returning
 from desktop_sandbox.node.store import SandboxRecord

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from desktop_sandbox.errors import ConflictError
-from desktop_sandbox.node.interface import SandboxState as S
+from desktop_sandbox.node.facts import SandboxState as S
 
 
 class SandboxEvent(StrEnum):

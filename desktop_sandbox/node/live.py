@@ -19,7 +19,7 @@ from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
 from desktop_sandbox.node.attachment import Attachment
 from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_quick, patience_s
-from desktop_sandbox.node.interface import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
+from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
 from desktop_sandbox.screen.machine_screen import MachineScreen

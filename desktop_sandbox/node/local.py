@@ -21,11 +21,11 @@ from desktop_sandbox.microvm.machine import socket_path
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.node.carrying import Carrying
 from desktop_sandbox.node.elements import Elements
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.forking import Forking
 from desktop_sandbox.node.freezing import Freezing
 from desktop_sandbox.node.host_calls import HostCalls
 from desktop_sandbox.node.house import House
-from desktop_sandbox.node.interface import SandboxSpec
 from desktop_sandbox.node.lookup import Lookup
 from desktop_sandbox.node.pictures import Pictures
 from desktop_sandbox.node.promoting import Promoting

@@ -10,7 +10,7 @@ from typing import Any
 from desktop_sandbox.errors import ConflictError
 from desktop_sandbox.microvm.machine import tail
 from desktop_sandbox.node.creating import check_timeout
-from desktop_sandbox.node.interface import SandboxInfo, SandboxPage, SandboxState
+from desktop_sandbox.node.facts import SandboxInfo, SandboxPage, SandboxState
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.returning import Returning
 from desktop_sandbox.node.store import SandboxRecord

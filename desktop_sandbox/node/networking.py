@@ -14,7 +14,7 @@ from desktop_sandbox.network import log_file
 from desktop_sandbox.network.policy import NOTHING, Policy, parse_policy, policy_json, policy_record
 from desktop_sandbox.network.records import Counters
 from desktop_sandbox.node.core import NodeCore
-from desktop_sandbox.node.interface import NetworkInfo, NetworkTotals, SandboxInfo, SandboxState
+from desktop_sandbox.node.facts import NetworkInfo, NetworkTotals, SandboxInfo, SandboxState
 from desktop_sandbox.node.live import LiveSandbox
 
 log = logging.getLogger("desktop_sandbox.node")

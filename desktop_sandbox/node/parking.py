@@ -13,7 +13,7 @@ import time
 from desktop_sandbox.errors import CapacityError
 from desktop_sandbox.node.core import FIRST_MEMORY_MIB
 from desktop_sandbox.node.ending import Ending
-from desktop_sandbox.node.interface import SandboxSpec
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.parked import Parked
 
 log = logging.getLogger("desktop_sandbox.node")

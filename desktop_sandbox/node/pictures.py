@@ -8,7 +8,7 @@ from functools import cached_property
 
 from desktop_sandbox.errors import InvalidRequestError, SnapshotMismatchError
 from desktop_sandbox.node.core import NodeCore
-from desktop_sandbox.node.interface import Screenshot
+from desktop_sandbox.node.facts import Screenshot
 from desktop_sandbox.screen.encode import encode, shrink
 from desktop_sandbox.screen.saved import saved_frame
 from desktop_sandbox.snapshots.snapshot import Snapshot, read_snapshot

@@ -9,7 +9,7 @@ import time
 
 from desktop_sandbox.errors import InvalidRequestError
 from desktop_sandbox.node.capacity import check_room, read_figures
-from desktop_sandbox.node.interface import TemplateInfo
+from desktop_sandbox.node.facts import TemplateInfo
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots.promote import bytes_needed, check_depth, promote
 

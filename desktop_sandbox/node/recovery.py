@@ -14,7 +14,7 @@ from pathlib import Path
 from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Hypervisor, Machine, read_record
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.store import SandboxRecord, Store

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.facts import SnapshotInfo
 
 FORK_KEPT_S = 3600.0
 PAUSE_KEPT_S = 60.0

@@ -16,7 +16,8 @@ from pathlib import Path
 from desktop_sandbox.errors import ConflictError, MachineError
 from desktop_sandbox.node.booting import DiskOrigin, boot_up, disk_of
 from desktop_sandbox.node.creating import Creating
-from desktop_sandbox.node.interface import NodeNews, SandboxInfo, SandboxState
+from desktop_sandbox.node.facts import SandboxInfo, SandboxState
+from desktop_sandbox.node.interface import NodeNews
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving

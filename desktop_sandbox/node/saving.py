@@ -13,7 +13,7 @@ from pathlib import Path
 
 from desktop_sandbox.errors import CapacityError, ConflictError, MachineError
 from desktop_sandbox.node.capacity import check_room, read_figures
-from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.facts import SnapshotInfo
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files

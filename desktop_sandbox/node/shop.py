@@ -22,7 +22,7 @@ from desktop_sandbox.errors import (
 )
 from desktop_sandbox.microvm.host import check_unchanged
 from desktop_sandbox.microvm.machine import Hypervisor
-from desktop_sandbox.node.interface import TemplateInfo
+from desktop_sandbox.node.facts import TemplateInfo
 from desktop_sandbox.snapshots.build import build_template
 from desktop_sandbox.snapshots.progress import Report, Step, scaled
 from desktop_sandbox.snapshots.snapshot import snapshots_by_template

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 from desktop_sandbox.errors import ConflictError, NotFoundError
 from desktop_sandbox.node.database import Database
-from desktop_sandbox.node.interface import SandboxState, SnapshotInfo
+from desktop_sandbox.node.facts import SandboxState, SnapshotInfo
 
 _COLUMNS = (
     "id", "name", "sandbox", "parent", "template", "kind", "created_at", "size_bytes", "width", "height", "quiesced",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from desktop_sandbox.errors import ConflictError, InvalidRequestError, NotFoundError
 from desktop_sandbox.network.policy import masked_json
 from desktop_sandbox.node.database import Database
-from desktop_sandbox.node.interface import SandboxInfo, SandboxState
+from desktop_sandbox.node.facts import SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent, next_state
 
 if TYPE_CHECKING:

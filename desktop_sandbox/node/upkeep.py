@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from desktop_sandbox.errors import ConflictError, NotFoundError
 from desktop_sandbox.node.core import NodeCore
-from desktop_sandbox.node.interface import SandboxState, SnapshotInfo
+from desktop_sandbox.node.facts import SandboxState, SnapshotInfo
 from desktop_sandbox.node.retention import expendable
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.restore import Origin, snapshot_origin

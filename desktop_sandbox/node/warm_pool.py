@@ -17,7 +17,7 @@ from desktop_sandbox.errors import CapacityError, DesktopSandboxError, MachineEr
 from desktop_sandbox.node.capacity import check_room, read_figures
 from desktop_sandbox.node.core import FIRST_DISK_MIB
 from desktop_sandbox.node.creating import Creating
-from desktop_sandbox.node.interface import SandboxSpec
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.parked import Parked
 from desktop_sandbox.node.settling import caught_up

@@ -10,7 +10,7 @@ from typing import Any
 from actions.model import Action
 from desktop_sandbox.errors import GuestError, InvalidRequestError
 from desktop_sandbox.node.core import NodeCore
-from desktop_sandbox.node.interface import ScreenSource
+from desktop_sandbox.node.facts import ScreenSource
 from desktop_sandbox.screen.png import SIGNATURE
 
 MAX_CLIPBOARD_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from desktop_sandbox.errors import InvalidRequestError
-from desktop_sandbox.node.interface import Screenshot, ScreenshotSpec
+from desktop_sandbox.node.facts import Screenshot, ScreenshotSpec
 from desktop_sandbox.screen.encode import (
     MEDIA_TYPES,
     Cursor,

@@ -89,7 +89,7 @@ class _Screen:
         os.close(self._fd)
 
     def raw(self, region: tuple[int, int, int, int] | None, *, cursor: bool) -> bytes:
-        from desktop_sandbox.node.interface import ScreenshotSpec
+        from desktop_sandbox.node.facts import ScreenshotSpec
         from desktop_sandbox.screen.screenshot import check, snap
 
         spec = ScreenshotSpec(format="raw", region=region, cursor=cursor)

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from desktop_sandbox import errors
-from desktop_sandbox.node.interface import Node, NodeNews, SandboxState
+from desktop_sandbox.node.facts import SandboxState
+from desktop_sandbox.node.interface import Node, NodeNews
 from desktop_sandbox.stream.clipboards import Clipboards
 from desktop_sandbox.stream.desk import Desk
 from desktop_sandbox.stream.driving import Driver

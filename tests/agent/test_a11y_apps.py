@@ -20,7 +20,7 @@ from actions.model import to_wire
 from desktop_sandbox.elements import Element
 from desktop_sandbox.errors import DeadlineError, DesktopSandboxError, NotFoundError
 from desktop_sandbox.node.elements import Elements
-from desktop_sandbox.node.interface import BatchResult, ClickSpec, ElementQuery, TreeSpec, WindowChange
+from desktop_sandbox.node.facts import BatchResult, ClickSpec, ElementQuery, TreeSpec, WindowChange
 from tests.agent.conftest import DISPLAY, Guest
 from tests.agent.test_with_x import XServer
 

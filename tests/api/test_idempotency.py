@@ -16,7 +16,7 @@ import pytest
 from desktop_sandbox import errors
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.key_store import KeyStore
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
 

@@ -9,9 +9,9 @@ import pytest
 import typer
 
 from desktop_sandbox import HeaderRule, InvalidRequestError, Policy, Sandbox
-from desktop_sandbox.api import models
+from desktop_sandbox.api import network_models
 from desktop_sandbox.cli.network import policy_from
-from desktop_sandbox.node.interface import SandboxSpec
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.sdk.network import policy_body
 from tests.live_server import Live
 
@@ -83,7 +83,7 @@ def test_a_wrong_policy_is_refused_without_its_secrets(http: httpx.Client, wrong
 
 
 def test_models_do_not_tell_their_secrets() -> None:
-    rules = models.NetworkRules.model_validate(SECRETS)
+    rules = network_models.NetworkRules.model_validate(SECRETS)
     assert "5ec2e7" not in f"{rules!r} {rules}"
     policy = Policy(headers=[HeaderRule("api.example.org", {"X": "5ec2e7"})], proxy="http://me:5ec2e7@10.1.2.3:3128")
     assert "5ec2e7" not in f"{policy!r} {policy} {SandboxSpec(network=SECRETS)!r}"

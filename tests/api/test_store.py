@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from desktop_sandbox.errors import ConfigurationError, ConflictError, InvalidRequestError, NotFoundError
 from desktop_sandbox.network.policy import parse_policy, policy_record
 from desktop_sandbox.node.database import Database
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.lifecycle import TRANSITIONS, SandboxEvent, next_state
 from desktop_sandbox.node.store import SandboxRecord, Store, decode_cursor, encode_cursor
 

@@ -16,7 +16,7 @@ from desktop_sandbox.microvm.command_line import MachineShape
 from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
 from desktop_sandbox.microvm.machine import Disk, Hypervisor, Machine
 from desktop_sandbox.microvm.setup import find_hypervisor
-from desktop_sandbox.node.interface import SandboxSpec, SandboxState
+from desktop_sandbox.node.facts import SandboxSpec, SandboxState
 from desktop_sandbox.node.local import LocalNode
 from desktop_sandbox.snapshots import build
 from desktop_sandbox.snapshots.templates import find_template

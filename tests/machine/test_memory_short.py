@@ -16,7 +16,7 @@ from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, ConflictError
 from desktop_sandbox.node import reclaiming
 from desktop_sandbox.node.capacity import Figures
-from desktop_sandbox.node.interface import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
+from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
 from desktop_sandbox.node.local import LocalNode
 from tests.conftest import make_home
 

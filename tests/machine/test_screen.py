@@ -12,7 +12,7 @@ from PIL import Image
 
 from desktop_sandbox import InvalidRequestError, Sandbox
 from desktop_sandbox.config import ServerConfig
-from desktop_sandbox.node.interface import SandboxSpec, ScreenshotSpec
+from desktop_sandbox.node.facts import SandboxSpec, ScreenshotSpec
 from desktop_sandbox.node.local import LocalNode
 from tests.conftest import make_home
 from tests.machine.support import eventually

@@ -17,7 +17,7 @@ import pytest
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, ConflictError, NotFoundError
 from desktop_sandbox.node import saving
-from desktop_sandbox.node.interface import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
+from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.local import LocalNode
 from desktop_sandbox.node.recovery import find_processes

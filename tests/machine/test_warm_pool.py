@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from desktop_sandbox import CapacityError, Host, Sandbox
 from desktop_sandbox.config import ServerConfig
-from desktop_sandbox.node.interface import SandboxSpec
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.local import LocalNode
 from tests.conftest import RealServer, make_home
 from tests.machine.support import eventually

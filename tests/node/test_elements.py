@@ -10,7 +10,7 @@ import pytest
 from desktop_sandbox.elements import Element, ElementApp, ElementTree, outline, parse_element, parse_tree
 from desktop_sandbox.errors import DeadlineError, GuestError, InvalidRequestError, NotFoundError
 from desktop_sandbox.node.elements import Elements
-from desktop_sandbox.node.interface import BatchResult, ClickSpec, WindowChange
+from desktop_sandbox.node.facts import BatchResult, ClickSpec, WindowChange
 from desktop_sandbox.node.windows import find_window, parse_windows
 
 PID = 70

@@ -12,7 +12,7 @@ import pytest
 
 from desktop_sandbox.errors import NotFoundError
 from desktop_sandbox.node.creating import Creating, new_record
-from desktop_sandbox.node.interface import SandboxSpec
+from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.store import Store
 
 SECRET = {

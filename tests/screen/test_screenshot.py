@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from screen_fakes import calm, noise
 
 from desktop_sandbox.errors import InvalidRequestError
-from desktop_sandbox.node.interface import ScreenshotSpec
+from desktop_sandbox.node.facts import ScreenshotSpec
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.screenshot import Timing, check, take, unchanged
 from desktop_sandbox.screen.stillness import LONGEST_PAUSE_S, Stillness

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageGrab
 from screen_fakes import start_vm
 
-from desktop_sandbox.node.interface import ScreenshotSpec
+from desktop_sandbox.node.facts import ScreenshotSpec
 from desktop_sandbox.screen.machine_screen import MachineScreen
 from desktop_sandbox.screen.screenshot import take
 from guest_image.agent.state_page import FILE_BYTES, HEADER_BYTES, ScreenState, pack

@@ -15,7 +15,7 @@ import pytest
 import desktop_sandbox
 from actions import model
 from desktop_sandbox import AsyncHost, AsyncSandbox, Host, Sandbox, errors
-from desktop_sandbox.node.interface import SandboxState
+from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.sdk.models import BuildStep, CommandExit, CommandOutput
 from tests.fake_node import PNG, FakeSandbox
 from tests.live_server import Live

@@ -19,7 +19,7 @@ from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import ConflictError, SnapshotMismatchError
 from desktop_sandbox.node import carrying
 from desktop_sandbox.node.carrying import Carrying, in_pieces
-from desktop_sandbox.node.interface import Screenshot
+from desktop_sandbox.node.facts import Screenshot
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.pictures import Pictures
 from desktop_sandbox.node.store import Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desktop_sandbox.node.interface import SnapshotInfo
+from desktop_sandbox.node.facts import SnapshotInfo
 from desktop_sandbox.node.retention import FORK_KEPT_S, PAUSE_KEPT_S, expendable
 
 LATER = FORK_KEPT_S + 1

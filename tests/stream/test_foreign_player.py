@@ -17,7 +17,7 @@ import pytest
 
 from desktop_sandbox.microvm.jail import media_uid
 from desktop_sandbox.microvm.wall import find_wall
-from desktop_sandbox.node.interface import ScreenSource
+from desktop_sandbox.node.facts import ScreenSource
 from desktop_sandbox.stream.launch import launcher
 from tests.fake_node import FakeNode
 from tests.live_server import Live, serving
