@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from desktop_sandbox import errors
 from desktop_sandbox.elements import Element, ElementApp, ElementTree
 from desktop_sandbox.node.facts import ClickSpec, ElementQuery, TreeSpec, WindowChange
 from desktop_sandbox.node.windows import find_window
-
-if TYPE_CHECKING:
-    from tests.fake_node import FakeSandbox
+from tests.fake_base import FakeBase
 
 APP = ElementApp("Thunar", 7)
 HUNG = ElementApp("gimp", 8, "has not answered for 5.0 s")
@@ -27,14 +25,8 @@ ELEMENTS = [
 ]
 
 
-class FakeElements:
+class FakeElements(FakeBase):
     """The part of the fake node that knows elements and windows."""
-
-    async def _enter(self, name: str) -> None:
-        raise NotImplementedError
-
-    def _sandbox(self, sandbox_id: str, *, running: bool = False) -> FakeSandbox:
-        raise NotImplementedError
 
     async def windows(self, sandbox_id: str) -> list[dict[str, Any]]:
         raise NotImplementedError

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.fake_node import FakeSandbox
+from tests.fake_base import FakeSandbox
 from tests.live_server import Live
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from desktop_sandbox import errors
 from desktop_sandbox.problem import MEDIA_TYPE
-from tests.fake_node import PNG
+from tests.fake_screen import PNG
 from tests.live_server import KEY, Live
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from desktop_sandbox import cli, errors
 from desktop_sandbox.cli.output import ago, size
-from tests.fake_node import PNG
+from tests.fake_screen import PNG
 from tests.live_server import Live, serving
 
 Run = Callable[..., SimpleNamespace]

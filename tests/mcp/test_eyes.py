@@ -17,7 +17,7 @@ from mcp.types import CallToolResult
 
 from desktop_sandbox import AsyncSandbox
 from desktop_sandbox.mcp.server import build
-from tests.fake_node import FakeSandbox
+from tests.fake_base import FakeSandbox
 from tests.live_server import Live, serving
 
 

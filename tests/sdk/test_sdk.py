@@ -17,7 +17,8 @@ from actions import model
 from desktop_sandbox import AsyncHost, AsyncSandbox, Host, Sandbox, errors
 from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.sdk.models import BuildStep, CommandExit, CommandOutput
-from tests.fake_node import PNG, FakeSandbox
+from tests.fake_base import FakeSandbox
+from tests.fake_screen import PNG
 from tests.live_server import Live
 
 
