@@ -5,11 +5,14 @@ from typing import Annotated, Optional
 import typer
 
 from desktop_sandbox.cli import a11y_app, eyes_app
-from desktop_sandbox.cli.carrying_app import add_to, trust_app
+from desktop_sandbox.cli.carrying_app import trust_app
 from desktop_sandbox.cli.files_app import files_app
 from desktop_sandbox.cli.network_app import Allow, Deny, Header, Mode, Proxy
 from desktop_sandbox.cli.network_app import add_to as add_network_to
+from desktop_sandbox.cli.options import Json, Metadata, SandboxId
 from desktop_sandbox.cli.reach_app import add_reach
+from desktop_sandbox.cli.snapshots_app import add_to as add_snapshots_to
+from desktop_sandbox.cli.snapshots_app import snapshot_app
 
 app = typer.Typer(
     name="desktop-sandbox",
@@ -21,21 +24,12 @@ app = typer.Typer(
 )
 template_app = typer.Typer(help="Build, list and remove templates.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(template_app, name="template")
-snapshot_app = typer.Typer(help="List, name and remove snapshots.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(snapshot_app, name="snapshot")
-add_to(snapshot_app)
 app.add_typer(trust_app, name="trust")
 eyes_app.add_to(app)
 app.add_typer(files_app, name="files")
 add_reach(app)
 add_network_to(app)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
-Metadata = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--metadata", "-m", metavar="NAME=VALUE", help="Repeatable."),
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -152,130 +146,7 @@ def create(
     )
 
 
-@app.command()
-def checkpoint(
-    sandbox: SandboxId,
-    name: Annotated[Optional[str], typer.Option("--name", "-n")] = None,  # noqa: UP045
-    description: Annotated[str, typer.Option("--description", "-d")] = "",
-    tag: Annotated[Optional[list[str]], typer.Option("--tag", "-t", help="Repeatable.")] = None,  # noqa: UP045
-    json: Json = False,
-) -> None:
-    """Save a desktop as it is; prints the snapshot's id."""
-    from desktop_sandbox.cli.snapshots import checkpoint as run
-
-    run(sandbox, name, description, tag or [], as_json=json)
-
-
-@app.command()
-def fork(
-    sandbox: SandboxId,
-    count: Annotated[int, typer.Argument(min=1, max=256)] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds until each ends by itself; 0: never.")] = 3600,
-    metadata: Metadata = None,
-    json: Json = False,
-) -> None:
-    """Make desktops that begin where this one is now; prints their ids."""
-    from desktop_sandbox.cli.snapshots import fork as run
-
-    run(sandbox, count, timeout, metadata, as_json=json)
-
-
-@app.command()
-def rollback(
-    sandbox: SandboxId,
-    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="The snapshot's id.")],
-    json: Json = False,
-) -> None:
-    """Bring a desktop back to a snapshot; what it did since is gone."""
-    from desktop_sandbox.cli.snapshots import rollback as run
-
-    run(sandbox, snapshot, as_json=json)
-
-
-@app.command()
-def pause(sandbox: SandboxId, json: Json = False) -> None:
-    """Put a desktop to disk, with no process left."""
-    from desktop_sandbox.cli.snapshots import pause as run
-
-    run(sandbox, as_json=json)
-
-
-@app.command()
-def resume(
-    sandbox: SandboxId,
-    timeout: Annotated[float, typer.Option(help="Seconds until it ends by itself; 0: as long as it was made for.")] = 0,
-    from_disk: Annotated[
-        bool, typer.Option("--from-disk", help="Boot it from its disk; what it had in memory is not brought back.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Bring a paused desktop back."""
-    from desktop_sandbox.cli.snapshots import resume as run
-
-    run(sandbox, timeout, from_disk=from_disk, as_json=json)
-
-
-@snapshot_app.command(name="ls")
-def snapshot_ls(
-    sandbox: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(metavar="SANDBOX", help="Only its own, and its ancestors."),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """List snapshots as a tree."""
-    from desktop_sandbox.cli.snapshots import ls as run
-
-    run(sandbox, as_json=json)
-
-
-@snapshot_app.command(name="set")
-def snapshot_set(
-    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
-    name: Annotated[Optional[str], typer.Option("--name", "-n")] = None,  # noqa: UP045
-    description: Annotated[Optional[str], typer.Option("--description", "-d")] = None,  # noqa: UP045
-    tag: Annotated[Optional[list[str]], typer.Option("--tag", "-t", help="Repeatable; all it has then.")] = None,  # noqa: UP045
-    json: Json = False,
-) -> None:
-    """Name, describe or tag a snapshot."""
-    from desktop_sandbox.cli.snapshots import change as run
-
-    run(snapshot, name, description, tag, as_json=json)
-
-
-@snapshot_app.command(name="thumbnail")
-def snapshot_thumbnail(
-    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
-    output: Annotated[str, typer.Option("--output", "-o", help='A file, or "-" for stdout.')] = "",
-    width: Annotated[int, typer.Option(min=16, max=8192, help="At most so many pixels wide.")] = 320,
-) -> None:
-    """Save what a snapshot showed, as a JPEG."""
-    from desktop_sandbox.cli.snapshots import thumbnail as run
-
-    run(snapshot, output, width)
-
-
-@snapshot_app.command(name="promote")
-def snapshot_promote(
-    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
-    json: Json = False,
-) -> None:
-    """Make a template of a snapshot: log in once, then create desktops from there."""
-    from desktop_sandbox.cli.snapshots import promote as run
-
-    run(snapshot, name, as_json=json)
-
-
-@snapshot_app.command(name="rm")
-def snapshot_rm(
-    snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...")],
-    json: Json = False,
-) -> None:
-    """Remove snapshots from the server's disk."""
-    from desktop_sandbox.cli.snapshots import remove as run
-
-    run(snapshots, as_json=json)
+add_snapshots_to(app)
 
 
 @app.command()

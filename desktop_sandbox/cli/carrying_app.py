@@ -4,7 +4,8 @@ from typing import Annotated, Optional
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from desktop_sandbox.cli.options import Json
+
 trust_app = typer.Typer(help="Whose snapshots may be imported.", no_args_is_help=True, rich_markup_mode=None)
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Optional
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
+from desktop_sandbox.cli.options import Json, SandboxId
+
 Region = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="Only here; default: the whole screen."),

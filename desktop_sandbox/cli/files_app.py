@@ -4,12 +4,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from desktop_sandbox.cli.options import Json, SandboxId
+
 files_app = typer.Typer(
     help="List, move, copy and watch a desktop's files.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
 GuestPath = Annotated[str, typer.Argument(metavar="PATH", help="In the desktop; relative ones start at its home.")]
 User = Annotated[str, typer.Option(help="Whose rights are used.")]
 

@@ -4,7 +4,8 @@ from typing import Annotated, Optional
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from desktop_sandbox.cli.options import Json
+
 Mode = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--network", metavar="none|internet", help="What it may reach: nothing, or every public address."),

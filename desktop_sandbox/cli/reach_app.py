@@ -5,12 +5,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from desktop_sandbox.cli.options import Json, SandboxId
+
 jobs_app = typer.Typer(
     help="Commands that run in the background of a desktop.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SandboxId = Annotated[str, typer.Argument(metavar="SANDBOX", help="The sandbox's id.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The command's id.")]
 
 
