@@ -62,6 +62,7 @@ class Accounts:
         base |= self._session_environment()
         if not account.uid:
             base.pop("DBUS_SESSION_BUS_ADDRESS", None)
+            base["PATH"] = PATH
             base["XDG_RUNTIME_DIR"] = "/run/user/0"
         own = {"HOME": account.home, "USER": account.name, "LOGNAME": account.name, "SHELL": account.shell}
         return base | own

@@ -12,6 +12,7 @@ import contextlib
 import os
 import queue
 import select
+import site
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -211,6 +212,8 @@ async def started(name: str) -> AsyncIterator[Context]:
         metadata = {} if specification is None else specification.metadata
         if metadata.get("desktop-sandbox", {}).get("transport") != "tcp":
             manager.transport, manager.ip = "ipc", f"{folder}/kernel"
+        # Python looks there only if it was there when it started: pip shall be able to install into it later
+        os.makedirs(site.getusersitepackages(), exist_ok=True)
         context = Context(manager, speak)
         try:
             try:

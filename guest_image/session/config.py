@@ -11,7 +11,9 @@ from typing import Any
 RECIPE_PATH = Path("/etc/desktop-sandbox/recipe.json")
 RUNTIME_DIRECTORY = Path("/run/desktop-session")
 DISPLAY_NUMBER = 0
-USER_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
+USER_PATH = (
+    "/home/user/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
+)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +43,26 @@ def test_bash_keeps_its_state(desk: Sandbox) -> None:
 def test_javascript_keeps_its_state(desk: Sandbox) -> None:
     desk.run_code("const word: string = 'kept'", language="javascript", timeout=SLOW_S)
     assert desk.run_code("console.log(word); word.length", language="typescript", timeout=SLOW_S).stdout == "kept\n"
+
+
+def test_what_pip_installs_is_there_for_code(desk: Sandbox, tmp_path: Path) -> None:
+    """PyPI's newest NumPy and pandas, picky about the processor; brought by the host, which may reach PyPI."""
+    version = desk.commands.run("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'").stdout.strip()
+    platforms = [
+        f"--platform={tag}_x86_64" for tag in ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+    ]
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", "-d", str(tmp_path), *platforms]
+    subprocess.run([*pip, f"--python-version={version}", "numpy", "pandas"], check=True, timeout=300)
+    desk.commands.run("mkdir -p wheels")
+    for wheel in tmp_path.iterdir():
+        desk.files.write(f"wheels/{wheel.name}", wheel.read_bytes())
+    done = desk.commands.run("pip install -q --no-index --find-links=wheels numpy pandas", timeout=600)
+    assert done.exit_code == 0
+    code = "import numpy as np, pandas as pd\nfloat((np.eye(50) @ np.ones(50)).sum()), int(pd.Series([1, 2, 4]).sum())"
+    assert desk.run_code(code, timeout=SLOW_S).text == "(50.0, 7)"
+    assert desk.commands.run("command -v f2py").stdout == "/home/user/.local/bin/f2py\n"
+    table = desk.run_code("pd.DataFrame({'region': ['n', 's'], 'sales': [3, 4]})", timeout=SLOW_S).results[0]
+    assert table.table == [{"index": 0, "region": "n", "sales": 3}, {"index": 1, "region": "s", "sales": 4}]
 
 
 def test_interrupt_timeout_and_death(desk: Sandbox) -> None:
