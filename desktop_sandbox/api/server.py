@@ -9,6 +9,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from desktop_sandbox.errors import ConfigurationError
 
@@ -58,6 +60,17 @@ def address_of(bound: socket.socket, *, tls: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+class _SocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket whose client is just leaving does not keep the server from its own end."""
+
+    def shutdown(self) -> None:
+        """As uvicorn does it, whose close is refused where the client's is already being answered (uvicorn 0.54)."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
+
+
 class Server(uvicorn.Server):
     """A uvicorn server whose signals belong to its caller: `stop` ends it, letting running requests finish."""
 
@@ -69,7 +82,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="uvloop",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=_SocketProtocol,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_ping_interval=20.0,
                 ws_ping_timeout=20.0,
