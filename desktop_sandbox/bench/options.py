@@ -29,8 +29,8 @@ class Counts:
     forks: Sequence[int] = (1, 4, 16, 64)
     crowd: int = 150
     soak_pauses: int = 100
-    soak_creates: int = 300
-    soak_forks: int = 100
+    soak_creates: int = 1000
+    soak_forks: int = 500
 
 
 QUICK = Counts(
