@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?=
 RUN := .venv/bin/
-TEMPLATES ?= minimal desktop
+TEMPLATES ?= desktop minimal
 # how many run side by side: most tests wait for one machine, which keeps one core busy
 TEST_WORKERS ?= 2
 # a test that fails is tried once more, and listed at the end as RERUN: on a shared machine a process may stand for a second
@@ -28,11 +28,14 @@ run: .venv/.ready-run ## set up, build the desktop template, serve, and say wher
 	@$(RUN)desktop-sandbox template build desktop
 	@exec $(RUN)desktop-sandbox serve
 
-image: setup ## build all templates
-	@for name in $(TEMPLATES); do $(RUN)desktop-sandbox template build $$name || exit 1; done
+# one beside the other with make -j: packages are one core's work, and so is most of a boot
+image: $(TEMPLATES:%=image-%) ## build all templates
+
+image-%: setup
+	@$(RUN)desktop-sandbox template build $*
 
 test: setup image ## run all tests, on real microVMs
-	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --reruns $(TEST_RERUNS) $(PYTEST_ARGS)
+	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --reruns $(TEST_RERUNS) --instafail $(PYTEST_ARGS)
 
 check: setup ## lint, types, architecture, generated files, JavaScript; edits nothing
 	@scripts/check

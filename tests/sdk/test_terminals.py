@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from desktop_sandbox import AsyncSandbox, Sandbox, errors
 from desktop_sandbox.sdk.models import CommandOutput
@@ -20,17 +22,16 @@ def job_of(live: Live, number: int = -1) -> FakeJob:
 
 def cut(live: Live) -> None:
     """Every WebSocket breaks, as if the network did."""
-    done = threading.Event()
+    done: Future[int] = Future()
 
     def work() -> None:
-        for connection in list(live.server.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if type(connection).__name__.startswith("WebSocket") and transport is not None:
-                transport.abort()
-        done.set()
+        sockets = [each for each in live.server.server_state.connections if isinstance(each, WebSocketsSansIOProtocol)]
+        for connection in sockets:
+            connection.transport.abort()
+        done.set_result(len(sockets))
 
     live.loop.call_soon_threadsafe(work)
-    assert done.wait(10)
+    assert done.result(10) > 0, "there was nothing to cut"
 
 
 def test_a_terminal(live: Live) -> None:
