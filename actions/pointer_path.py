@@ -49,6 +49,15 @@ def plan_drag(path: Sequence[tuple[int, int]], duration_ms: int | None = None) -
     return points
 
 
+def before_end(path: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The pixel that the path comes to its end from; None where it never leaves it."""
+    x, y = path[-1]
+    for before_x, before_y in reversed(path[:-1]):
+        if (before_x, before_y) != (x, y):
+            return x + _sign(before_x - x), y + _sign(before_y - y)
+    return None
+
+
 def plan_wheel(dx: int, dy: int, chunk: int = 10) -> list[tuple[int, int]]:
     """Cut wheel steps into pieces of at most `chunk`, vertical first, so that a long scroll can be stopped."""
     return [(0, part) for part in _pieces(dy, chunk)] + [(part, 0) for part in _pieces(dx, chunk)]
@@ -58,6 +67,10 @@ def _pieces(steps: int, chunk: int) -> list[int]:
     sign = 1 if steps > 0 else -1
     whole, rest = divmod(abs(steps), chunk)
     return [sign * chunk] * whole + ([sign * rest] if rest else [])
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
 
 
 def _length(path: Sequence[tuple[int, int]]) -> float:

@@ -60,11 +60,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A command that is started once before the template is taken, and what must be true before going on."""
+    """A command that is started once before the template is taken, and what must be true before going on.
+
+    `beside`: the next ones do not wait for it; the template does.
+    """
 
     argv: tuple[str, ...]
     until: tuple[Condition, ...] = ()
     timeout_ms: int = 180_000
+    beside: bool = False
 
     def __post_init__(self) -> None:
         if not self.argv:

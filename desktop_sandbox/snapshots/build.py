@@ -28,7 +28,7 @@ from desktop_sandbox.snapshots.progress import Report, Step
 from desktop_sandbox.snapshots.templates import BUILDING, MANIFEST, Template, disk_digest, fsync_directory, wanted_fit
 from guest_image.builder import Image
 from guest_image.builder import kernel_arguments as image_arguments
-from guest_image.recipe import Recipe
+from guest_image.recipe import Recipe, WarmUp
 
 BOOT_ATTEMPTS = 3
 BOOT_DEADLINE_S = 150.0
@@ -214,11 +214,24 @@ async def _warm_up(guest: Guest, recipe: Recipe, report: Report) -> None:
     await guest.set_identity(Identity.new(TEMPLATE_HOSTNAME), thaw=True)
     report(Step("desktop", 0.3, "waiting for the desktop"))
     await guest.wait_for([condition.to_wire() for condition in recipe.ready], READY_DEADLINE_S)
-    for index, warm_up in enumerate(recipe.warm_up):
-        report(Step("warm up", 0.5 + 0.2 * index / len(recipe.warm_up), " ".join(warm_up.argv)[:60]))
-        await guest.launch(warm_up.argv, timeout_s=warm_up.timeout_ms / 1000)
+
+    async def done(warm_up: WarmUp) -> None:
         if warm_up.until:
             await guest.wait_for([condition.to_wire() for condition in warm_up.until], warm_up.timeout_ms / 1000)
+
+    beside: list[asyncio.Task[None]] = []
+    try:
+        for index, warm_up in enumerate(recipe.warm_up):
+            report(Step("warm up", 0.5 + 0.2 * index / len(recipe.warm_up), " ".join(warm_up.argv)[:60]))
+            await guest.launch(warm_up.argv, timeout_s=warm_up.timeout_ms / 1000)
+            if warm_up.beside:
+                beside.append(asyncio.create_task(done(warm_up)))
+            else:
+                await done(warm_up)
+        await asyncio.gather(*beside)
+    finally:
+        for waiting in beside:
+            waiting.cancel()
 
 
 async def _rehearse(guest: Guest, report: Report) -> None:

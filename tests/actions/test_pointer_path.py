@@ -4,7 +4,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.pointer_path import default_duration_ms, plan_drag, plan_wheel
+from actions.pointer_path import before_end, default_duration_ms, plan_drag, plan_wheel
 
 POINT = st.tuples(st.integers(0, 4000), st.integers(0, 4000))
 
@@ -20,6 +20,12 @@ def test_a_drag_visits_every_corner_in_time_and_never_teleports(path, duration):
     assert abs(points[-1].at_ms - length) < 1e-6
     places = [path[0], *[(p.x, p.y) for p in points]]
     assert all(math.dist(a, b) <= 52 for a, b in itertools.pairwise(places))
+
+
+def test_the_pixel_before_the_end_is_on_the_side_that_the_path_comes_from():
+    assert before_end([(0, 0), (100, 50)]) == (99, 49)
+    assert before_end([(0, 0), (100, 0), (100, 40), (100, 40)]) == (100, 39)
+    assert before_end([(7, 7), (7, 7)]) is None
 
 
 def test_points_are_a_few_pixels_apart():

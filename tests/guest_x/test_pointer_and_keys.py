@@ -1,7 +1,10 @@
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from Xlib import XK, X
@@ -131,6 +134,15 @@ def test_drag_never_teleports_and_takes_its_time(performer, recorder):
     points = [(10, 10)] + [(e["x"], e["y"]) for e in reader.events("motion") if e["state"] & 0x100]
     assert (210, 10) in points
     assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) <= 12 for a, b in itertools.pairwise(points))
+
+
+def test_a_drag_ends_where_it_should_though_its_end_was_missed(server, performer):
+    script = Path(__file__).parent / "late_grabber.py"
+    argv = [sys.executable, script, server.name, "0.6"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=server.environment()) as manager:
+        assert manager.stdout.readline() == "ready\n"
+        performer.perform(Drag(((100, 20), (250, 110))))
+        assert manager.stdout.readline() == "250 110\n"
 
 
 def test_cancelled_drag_lets_go(performer, recorder):

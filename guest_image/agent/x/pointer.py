@@ -10,7 +10,7 @@ from typing import Any
 from Xlib import X
 
 from actions.model import Click, Drag, MouseDown, MouseUp, Scroll
-from actions.pointer_path import plan_drag, plan_wheel
+from actions.pointer_path import before_end, plan_drag, plan_wheel
 from guest_image.agent.x.failure import ActionFailed
 from guest_image.agent.x.pauses import pause_until
 
@@ -82,7 +82,8 @@ class Pointer:
         """Press, visit the planned points in time, let go: also when it fails or is cancelled.
 
         `seen` waits until the application has read what was done: one that begins to drag only after the button is up
-        again drags nothing, and a slow window manager would.
+        again drags nothing, and a slow window manager would. And once it knows of the drag, it takes the pointer for
+        itself: a move in that moment reaches nobody. So the end is come to twice, the second time from a pixel away.
         """
         button = self._buttons[action.button]
         self.move(*action.path[0])
@@ -96,6 +97,11 @@ class Pointer:
                 pause_until(start + point.at_ms / 1000, cancelled, "the drag")
                 self.move(point.x, point.y)
             seen(cancelled)
+            beside = before_end(action.path)
+            if beside is not None:
+                self.move(*beside)
+                self.move(*action.path[-1])
+                seen(cancelled)
         except ActionFailed as failure:
             x, y = self.position()
             failure.partial = {"x": x, "y": y}
