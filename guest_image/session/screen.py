@@ -40,7 +40,7 @@ class Screen:
     def __init__(self, display: Any, resolution: tuple[int, int], directory: Path) -> None:
         self._display = display
         self._root = display.screen().root
-        self._wm_check = display.intern_atom("_NET_SUPPORTING_WM_CHECK")
+        self._wm_check = display.get_atom("_NET_SUPPORTING_WM_CHECK")
         self._cursor_notify = display.query_extension("XFIXES").first_event + xfixes.XFixesCursorNotify
         self.window_manager_seen = False
         maximum = self._root.get_geometry()

@@ -18,20 +18,21 @@ from desktop_sandbox.sdk.models import Window
 from tests.conftest import RealServer, _failed, keep_evidence
 
 DEADLINE_S = 150.0
+LOOK_EVERY_S = 0.6
 STATE = "/tmp/page-state.json"
 PORT = 8800
 T = TypeVar("T")
 
 
 def until(look: Callable[[], T], what: str, timeout_s: float = DEADLINE_S) -> T:
-    """Look again and again until it is true; what it then is."""
+    """Look again and again until it is true; what it then is. Seldom: apps need the guest's processors themselves."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = look()
         if value:
             return value
         assert time.monotonic() < deadline, f"after {timeout_s:.0f} s still waiting for {what}"
-        time.sleep(0.25)
+        time.sleep(LOOK_EVERY_S)
 
 
 def window(desktop: Sandbox, name: str) -> Window | None:

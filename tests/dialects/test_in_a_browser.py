@@ -57,7 +57,7 @@ def do(hands: Hands, generation: gemini.Generation, name: str, **args: object) -
 def wait_for(hands: Hands, look: Callable[[], T], what: str) -> T:
     """What `look` finds in the time a page has; asked for seldom, for the browser needs the processors itself."""
     try:
-        return eventually(look, seconds=PAGE_S, every_s=0.3)
+        return eventually(look, seconds=PAGE_S, every_s=1.0)
     except AssertionError:
         ARTIFACTS.mkdir(exist_ok=True)
         (ARTIFACTS / "test_in_a_browser.png").write_bytes(hands.sandbox.screenshot())

@@ -20,7 +20,7 @@ from guest_image.recipe import Recipe, load_recipe
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 60.0, every_s: float = 0.05) -> T:
+def eventually(look: Callable[[], T], *, seconds: float = 60.0, every_s: float = 0.2) -> T:
     """What `look` finds, as soon as that is true; fails with the last it found at the deadline."""
     deadline = time.monotonic() + seconds
     while True:

@@ -29,8 +29,8 @@ class Connection:
         self.root: Any = self.display.screen().root
         self.mapping_notices: list[Any] = []
         self.pongs: set[int] = set()
-        self._protocols = self.display.intern_atom("WM_PROTOCOLS")
-        self.ping_atom: int = self.display.intern_atom("_NET_WM_PING")
+        self._protocols = self.display.get_atom("WM_PROTOCOLS")
+        self.ping_atom: int = self.display.get_atom("_NET_WM_PING")
         self.display.set_error_handler(lambda *_: None)  # errors of requests without reply: vanished windows
 
     def collect(self) -> None:

@@ -33,9 +33,9 @@ class Drain:
         self._connection = connection
         self._display = connection.display
         self._root = connection.root
-        self._protocols = self._display.intern_atom("WM_PROTOCOLS")
+        self._protocols = self._display.get_atom("WM_PROTOCOLS")
         self._ping = connection.ping_atom
-        self._state = self._display.intern_atom("WM_STATE")
+        self._state = self._display.get_atom("WM_STATE")
         self._serials = itertools.count(int(time.monotonic() * 1000) & 0x3FFFFFFF | 1)
         self._targets: dict[int, _Target] = {}
         self._open: dict[int, int] = {}

@@ -28,7 +28,7 @@ def prepare_keyboard(display: Any) -> list[int]:
     manager starts: a desktop grabs vendor keys by keycode, and a key that was grabbed types nothing.
     """
     root = display.screen().root
-    atom = display.intern_atom(SPARE_PROPERTY)
+    atom = display.get_atom(SPARE_PROPERTY)
     known = root.get_full_property(atom, Xatom.CARDINAL)
     if known is not None and len(known.value):
         return list(known.value)

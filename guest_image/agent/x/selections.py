@@ -73,7 +73,7 @@ class Selections:
         self.display: Any = Display(display_name)
         self.display.set_error_handler(lambda *_: None)  # requestors vanish
         self._changed = changed
-        self._atoms = {name: self.display.intern_atom(name) for name in _NAMES}
+        self._atoms = {name: self.display.get_atom(name) for name in _NAMES}
         screen = self.display.screen()
         self._window: Any = screen.root.create_window(
             -1, -1, 1, 1, 0, screen.root_depth, event_mask=X.PropertyChangeMask
@@ -121,7 +121,7 @@ class Selections:
         self._count += 1
         name = f"_DESKTOP_SANDBOX_CLIPBOARD_{self._count % _PROPERTIES}"
         targets = [self._atoms["image/png"]] if form == PNG else [self._atoms["UTF8_STRING"], Xatom.STRING]
-        self._reading = Reading(done, targets, self.display.intern_atom(name), LIMITS[form])
+        self._reading = Reading(done, targets, self.display.get_atom(name), LIMITS[form])
         self._ask()
 
     def give_up(self, error: OpError) -> None:

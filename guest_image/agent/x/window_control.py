@@ -102,19 +102,19 @@ def settled(before: Window, now: Window | None, place: dict[str, int]) -> bool:
 
 
 def _state(display: Any, window_id: int, action: int, *names: str) -> None:
-    atoms = [display.intern_atom(f"_NET_WM_STATE_{name}") for name in names]
+    atoms = [display.get_atom(f"_NET_WM_STATE_{name}") for name in names]
     _send(display, window_id, "_NET_WM_STATE", action, *atoms, *[0] * (2 - len(atoms)), _PAGER)
 
 
 def _send(display: Any, window_id: int, message: str, *values: int) -> None:
     root = display.screen().root
-    supported = root.get_full_property(display.intern_atom("_NET_SUPPORTING_WM_CHECK"), Xatom.WINDOW)
+    supported = root.get_full_property(display.get_atom("_NET_SUPPORTING_WM_CHECK"), Xatom.WINDOW)
     if supported is None:
         raise OpError("unavailable", "no window manager runs on this desktop")
     data = (32, [*values, *[0] * (5 - len(values))])
     wish = event.ClientMessage(
         window=display.create_resource_object("window", window_id),
-        client_type=display.intern_atom(message),
+        client_type=display.get_atom(message),
         data=data,
     )
     try:

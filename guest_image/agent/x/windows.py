@@ -74,10 +74,10 @@ def window_exists(display: Any, pattern: str | re.Pattern[str]) -> bool:
 def _candidates(display: Any) -> list[Any]:
     root = display.screen().root
     for name in ("_NET_CLIENT_LIST_STACKING", "_NET_CLIENT_LIST"):
-        listed = root.get_full_property(display.intern_atom(name), Xatom.WINDOW)
+        listed = root.get_full_property(display.get_atom(name), Xatom.WINDOW)
         if listed is not None:
             return [display.create_resource_object("window", window_id) for window_id in listed.value]
-    return list(_clients_below(root, display.intern_atom("WM_STATE"), depth=0))
+    return list(_clients_below(root, display.get_atom("WM_STATE"), depth=0))
 
 
 def _clients_below(parent: Any, state: int, depth: int) -> Iterator[Any]:
@@ -98,7 +98,7 @@ def _clients_below(parent: Any, state: int, depth: int) -> Iterator[Any]:
 
 
 def _active_id(display: Any) -> int:
-    named = display.screen().root.get_full_property(display.intern_atom("_NET_ACTIVE_WINDOW"), Xatom.WINDOW)
+    named = display.screen().root.get_full_property(display.get_atom("_NET_ACTIVE_WINDOW"), Xatom.WINDOW)
     if named is not None:
         return int(named.value[0]) if len(named.value) else 0
     focus = display.get_input_focus().focus
@@ -131,13 +131,13 @@ def _describe(display: Any, window: Any, active: int) -> Window | None:
 
 
 def _states(display: Any, window: Any) -> tuple[str, ...]:
-    named = window.get_full_property(display.intern_atom("_NET_WM_STATE"), Xatom.ATOM)
+    named = window.get_full_property(display.get_atom("_NET_WM_STATE"), Xatom.ATOM)
     atoms = set(named.value) if named is not None else set()
-    managed = window.get_property(display.intern_atom("WM_STATE"), X.AnyPropertyType, 0, 1)
+    managed = window.get_property(display.get_atom("WM_STATE"), X.AnyPropertyType, 0, 1)
     iconic = managed is not None and len(managed.value) > 0 and managed.value[0] == _ICONIC
     states = ["minimised"] if iconic else []
     for state, needed in _STATES.items():
-        if atoms and all(display.intern_atom(f"_NET_WM_STATE_{name}") in atoms for name in needed):
+        if atoms and all(display.get_atom(f"_NET_WM_STATE_{name}") in atoms for name in needed):
             states.append(state)
     return tuple(states)
 
@@ -151,15 +151,15 @@ def _wm_class(window: Any) -> tuple[str, str]:
 def _title(display: Any, window: Any) -> str:
     """The title; where it is compound text, which nobody decodes any more, as the window manager shows it."""
     for name in ("_NET_WM_NAME", "_NET_WM_VISIBLE_NAME", "WM_NAME"):
-        named = window.get_full_property(display.intern_atom(name), X.AnyPropertyType)
+        named = window.get_full_property(display.get_atom(name), X.AnyPropertyType)
         if named is not None and named.value:
-            utf8 = named.property_type == display.intern_atom("UTF8_STRING")
+            utf8 = named.property_type == display.get_atom("UTF8_STRING")
             return _text(named.value, "utf-8" if utf8 else "latin-1").rstrip("\0")
     return ""
 
 
 def _pid(display: Any, window: Any) -> int:
-    named = window.get_full_property(display.intern_atom("_NET_WM_PID"), Xatom.CARDINAL)
+    named = window.get_full_property(display.get_atom("_NET_WM_PID"), Xatom.CARDINAL)
     return int(named.value[0]) if named is not None and len(named.value) else 0
 
 
