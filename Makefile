@@ -35,7 +35,7 @@ image-%: setup
 	@$(RUN)desktop-sandbox template build $*
 
 test: setup image ## run all tests, on real microVMs
-	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder --reruns $(TEST_RERUNS) --instafail $(PYTEST_ARGS)
+	@$(RUN)pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --reruns $(TEST_RERUNS) --instafail $(PYTEST_ARGS)
 
 check: setup ## lint, types, architecture, generated files, JavaScript; edits nothing
 	@scripts/check

@@ -154,13 +154,9 @@ def own_server(tmp_path: Path) -> Iterator[RealServer]:
     end_server(running)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run in one process, and all of tests/desktop, which open their desktop's browser once. What needs
-    no machine does not keep a process waiting for as long as one that does."""
+    """What needs no machine does not keep a process waiting for as long as what does."""
     for item in items:
-        shares = item.path.parent if item.path.parent.name == "desktop" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(shares.relative_to(item.config.rootpath))))
         needs_machine = item.get_closest_marker("machine") or item.get_closest_marker("desktop")
         if not needs_machine and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PURE_TEST_S))
