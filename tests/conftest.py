@@ -178,6 +178,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         item.session._setupstate.teardown_exact(None)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why the first try of a test failed, though the second did not: that is a fault, too."""
+    for report in terminalreporter.stats.get("rerun", []):
+        why = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
+        said = " / ".join(why)[:600] or report.longreprtext[-600:]
+        terminalreporter.write_line(f"first try of {report.nodeid}: {said}")
+
+
 _failed = pytest.StashKey[bool]()
 
 
