@@ -28,7 +28,7 @@ run: .venv/.ready-run ## set up, build the desktop template, serve, and say wher
 	@$(RUN)desktop-sandbox template build desktop
 	@exec $(RUN)desktop-sandbox serve
 
-# one beside the other with make -j: packages are one core's work, and so is most of a boot
+# make -j2 image builds them side by side
 image: $(TEMPLATES:%=image-%) ## build all templates
 
 image-%: setup

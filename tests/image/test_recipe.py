@@ -19,6 +19,7 @@ ready = [{ window = "XTerm" }]
 argv = ["true"]
 until = [{ file = "/tmp/warm" }]
 timeout_ms = 1000
+beside = true
 """
 
 
@@ -39,7 +40,7 @@ def test_parsed() -> None:
     recipe = parse_recipe(GOOD)
     assert recipe.packages == ("xterm",)
     assert not recipe.apps[0].restart
-    assert recipe.warm_up == (WarmUp(("true",), (Condition(file="/tmp/warm"),), 1000),)
+    assert recipe.warm_up == (WarmUp(("true",), (Condition(file="/tmp/warm"),), 1000, beside=True),)
     assert recipe.ready[0].to_wire() == {"window": "XTerm"}
     assert recipe.trees == ("common",)
 
@@ -55,6 +56,7 @@ def test_parsed() -> None:
         (('{ window = "XTerm" }', '{ window = "XTerm", unit = "x" }'), ["exactly one of"]),
         (('{ window = "XTerm" }', '{ window = "(" }'), ["'('", "regular expression"]),
         (("timeout_ms = 1000", "timeout_ms = 0"), ["timeout_ms = 0"]),
+        (("beside = true", 'beside = "yes"'), ["beside = 'yes'", "bool"]),
         (("[[warm_up]]", "memory_mib = 1\n[[warm_up]]"), ["r.toml:9", "memory_mib = 1", "256"]),
         (("[[warm_up]]", "resolution = [3000, 2000]\n[[warm_up]]"), ["[3000, 2000]", "[1920, 1200]"]),
         (("[[warm_up]]", 'trees = ["nowhere"]\n[[warm_up]]'), ["'nowhere'"]),
