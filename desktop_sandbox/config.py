@@ -7,7 +7,8 @@ nothing.
     HOME/api-key
     DESKTOP_SANDBOX_BIND            host:port the server listens on; default 127.0.0.1:8700
     DESKTOP_SANDBOX_MAX_SANDBOXES   how many sandboxes at once at most; default 256
-    DESKTOP_SANDBOX_TRANSLATION_MIB  room for a machine's translated code under emulation; default 256
+    DESKTOP_SANDBOX_TRANSLATION_MIB  room for a machine's translated code under emulation; default: a 24th of the
+                                    host's memory, 256 at least and 1024 at most
     DESKTOP_SANDBOX_FREEZE_AFTER    seconds without use after which an idle desktop stands still in memory; 0: never;
                                     default 10
     DESKTOP_SANDBOX_WARM_POOL       at most so many desktops stand ready for creates to come; default 0, none
@@ -45,10 +46,12 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8700
 MIN_KEY_LENGTH = 16
 SCREEN_DOOR = "screens.sock"
-# Room for translated code, touched only as it is used. When it is full, all of it is thrown away and made again:
-# with 128 an app's start took half as long again as with 256 (15 and 10.5 s), with 64 four times as long, with 512
-# hardly less.
+# Room for translated code, touched only as it is used. When it is full, all of it is thrown away and made again. A
+# browser's first page takes about 500 MiB: with 256 it was full twice for each page (18 s a page), with 512 once for
+# every second one, with 1024 never (15 s for the first page, 7 s for each further one).
 TRANSLATION_MIB = 256
+_MOST_TRANSLATION_MIB = 1024
+_MEMORY_SHARE = 24
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def server_config(
         host=host,
         port=port,
         max_sandboxes=_number(environ, "DESKTOP_SANDBOX_MAX_SANDBOXES", 256, 1, 100_000),
-        translation_mib=_number(environ, "DESKTOP_SANDBOX_TRANSLATION_MIB", TRANSLATION_MIB, 32, 2048),
+        translation_mib=_number(environ, "DESKTOP_SANDBOX_TRANSLATION_MIB", default_translation_mib(), 32, 2048),
         freeze_after_s=float(_number(environ, "DESKTOP_SANDBOX_FREEZE_AFTER", 10, 0, 1_000_000)),
         warm_pool=_number(environ, "DESKTOP_SANDBOX_WARM_POOL", 0, 0, 256),
         max_body_bytes=_number(environ, "DESKTOP_SANDBOX_MAX_BODY_BYTES", 4 << 20, 1 << 10, 1 << 30),
@@ -294,6 +297,13 @@ def _dns_servers(text: str) -> tuple[str, ...]:
             )
         found.append(f"{host}:{port}")
     return tuple(found)
+
+
+def default_translation_mib(memory_bytes: int | None = None) -> int:
+    """Room for a machine's translated code, in MiB, on a host with so much memory (None: this one)."""
+    if memory_bytes is None:
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(memory_bytes // (_MEMORY_SHARE << 20), TRANSLATION_MIB), _MOST_TRANSLATION_MIB)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -51,9 +51,14 @@ class Accelerator:
             return "host,migratable=on"
         return "max,-avx,-avx2,-fma,-f16c" if self.broken_avx else "max"
 
+    @property
+    def translated_mib(self) -> int:
+        """The most that translated code takes of the host's memory, at a boot as well."""
+        return 0 if self.kind == "kvm" else max(_BOOT_TRANSLATION_MIB, self.translation_mib)
+
     def arguments(self, *, boot: bool) -> list[str]:
         """QEMU's arguments for it. A boot runs far more code than a child will: more room for what is translated."""
-        room = max(_BOOT_TRANSLATION_MIB, self.translation_mib) if boot else self.translation_mib
+        room = self.translated_mib if boot else self.translation_mib
         accel = "kvm" if self.kind == "kvm" else f"tcg,thread=multi,tb-size={room}"
         return ["-accel", accel, "-cpu", self.cpu]
 

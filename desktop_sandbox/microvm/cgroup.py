@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 _MIB = 1024**2
-# QEMU itself, its translated code (tb-size) and its threads beside the guest's RAM
-_OVERHEAD_MIB = 768
+# QEMU itself and its threads, beside the guest's RAM and its translated code
+_OVERHEAD_MIB = 512
 _MAX_TASKS = 64
 
 
@@ -34,7 +34,7 @@ class Cgroup:
         return True
 
     def enclose(self, machine_id: str, pid: int, memory_mib: int) -> bool:
-        """Put a process into its own group with limits; whether that worked."""
+        """Put a process into its own group with limits; whether that worked. `memory_mib`: RAM and translated code."""
         if not self.available:
             return False
         group = self._parent / machine_id

@@ -128,7 +128,8 @@ class Machine:
                     }
                 )
             )
-            hypervisor.cgroup.enclose(machine_id, process.pid, shape.memory_mib)
+            memory_mib = shape.memory_mib + hypervisor.accelerator.translated_mib
+            hypervisor.cgroup.enclose(machine_id, process.pid, memory_mib)
             qmp = await _connect(directory, machine_id, process)
         except BaseException:
             await asyncio.shield(process.kill())

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from desktop_sandbox.config import client_config, home_folder, is_loopback, parse_bind, server_config
+from desktop_sandbox.config import (
+    client_config,
+    default_translation_mib,
+    home_folder,
+    is_loopback,
+    parse_bind,
+    server_config,
+)
 from desktop_sandbox.errors import ConfigurationError
 
 
@@ -37,6 +44,16 @@ def test_key_file_is_never_sent_to_another_host(tmp_path: Path) -> None:
     server_config(env(tmp_path))
     assert client_config("https://desktops.example.org", environ=env(tmp_path)).api_key is None
     assert client_config("http://127.0.0.1.example.org", environ=env(tmp_path)).api_key is None
+
+
+@pytest.mark.parametrize(("memory_gib", "mib"), [(4, 256), (12, 512), (24, 1024), (512, 1024)])
+def test_room_for_translated_code_goes_by_the_hosts_memory(memory_gib: int, mib: int) -> None:
+    assert default_translation_mib(memory_gib << 30) == mib
+
+
+def test_room_for_translated_code_is_as_it_was_set(tmp_path: Path) -> None:
+    assert server_config(env(tmp_path, DESKTOP_SANDBOX_TRANSLATION_MIB="96")).translation_mib == 96
+    assert server_config(env(tmp_path)).translation_mib == default_translation_mib()
 
 
 def test_a_server_beyond_loopback_needs_a_given_key(tmp_path: Path) -> None:

@@ -57,4 +57,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+    # a thread for each connection: the browser opens one in advance, and nobody else would be served until it is used
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()

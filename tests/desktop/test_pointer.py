@@ -102,11 +102,16 @@ def test_a_window_is_moved_by_its_title_bar_and_closed_by_alt_f4(desktop: Sandbo
     start = (before.x + before.width // 2, before.y - 10)
     desktop.drag(start, (start[0] - 150, start[1] + 90))
 
-    def moved() -> bool:
+    def is_at(x: int, y: int) -> bool:
         now = window(desktop, "galculator")
-        return now is not None and (now.x, now.y) == (before.x - 150, before.y + 90)
+        return now is not None and (now.x, now.y) == (x, y)
 
-    until(moved, "the window to have moved by exactly as much as the pointer")
+    until(lambda: is_at(before.x - 150, before.y + 90), "the window to have moved by as much as the pointer")
+    desktop.move_mouse(start[0] - 150, start[1] + 90)
+    desktop.mouse_press()
+    desktop.move_mouse(*start)
+    desktop.mouse_release()
+    until(lambda: is_at(before.x, before.y), "the window to have come back in one move")
     desktop.press("alt+f4")
     until(lambda: window(desktop, "galculator") is None, "the window to close")
 

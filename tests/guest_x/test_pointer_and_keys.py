@@ -136,13 +136,34 @@ def test_drag_never_teleports_and_takes_its_time(performer, recorder):
     assert all(abs(a[0] - b[0]) + abs(a[1] - b[1]) <= 12 for a, b in itertools.pairwise(points))
 
 
-def test_a_drag_ends_where_it_should_though_its_end_was_missed(server, performer):
+@pytest.mark.parametrize(
+    "actions",
+    [
+        (Drag(((100, 20), (250, 110))),),
+        (MouseDown(x=100, y=20), Move(250, 110), MouseUp()),
+        (MouseDown(x=100, y=20), Move(180, 60), MouseUp(x=250, y=110)),
+    ],
+)
+def test_a_drag_ends_where_it_should_though_its_end_was_missed(server, performer, actions):
     script = Path(__file__).parent / "late_grabber.py"
     argv = [sys.executable, script, server.name, "0.6"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=server.environment()) as manager:
         assert manager.stdout.readline() == "ready\n"
-        performer.perform(Drag(((100, 20), (250, 110))))
+        for action in actions:
+            performer.perform(action)
         assert manager.stdout.readline() == "250 110\n"
+
+
+def test_a_hand_that_moved_the_pointer_lets_go_where_it_is(performer, recorder):
+    reader = recorder()
+    performer.perform(MouseDown(x=10, y=10))
+    for x in range(20, 80, 10):
+        performer.perform(Move(x, 10))
+    performer.perform(MouseUp())
+    (release,) = until(lambda: reader.events("unbutton"))
+    assert (release["x"], release["y"]) == (70, 10)
+    moved = [event["x"] for event in reader.events("motion") if event["state"] & X.Button1Mask]
+    assert moved == sorted(moved)  # nothing was done twice
 
 
 def test_cancelled_drag_lets_go(performer, recorder):

@@ -38,6 +38,9 @@ from guest_image.agent.x.typist import Typist
 Cancelled = Callable[[], bool]
 Progress = Callable[[dict[str, Any]], None]
 
+# a button that a program lets go of is let go of soon, though the window below does not answer
+_HELD_S = 1.0
+
 
 def _never() -> bool:
     return False
@@ -160,10 +163,10 @@ class Performer:
             case MouseDown():
                 self._pointer.down(action)
             case MouseUp():
-                self._pointer.up(action)
+                self._pointer.up(action, lambda: self._typist.let_pointer_events_be_read(cancelled, _HELD_S))
             case Drag():
                 with self._modified(action, cancelled):
-                    self._pointer.drag(action, cancelled, self._typist.let_pointer_events_be_read)
+                    self._pointer.drag(action, cancelled, lambda: self._typist.let_pointer_events_be_read(cancelled))
             case Scroll():
                 with self._modified(action, cancelled):
                     self._pointer.scroll(action, cancelled)

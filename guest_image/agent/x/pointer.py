@@ -18,6 +18,8 @@ _BUTTON_NAMES = {"left": "left", "middle": "middle", "right": "right", "back": "
 
 _BETWEEN_CLICKS_S = 0.02
 _RELEASE_S = 1.0
+# so few moves between a press and its release are a program's; the last may be the one that a window manager misses
+_FEW_MOVES = 3
 _LOOK_S = (0.001, 0.002, 0.004, 0.008, 0.016)
 _MASKS = {"left": X.Button1Mask, "middle": X.Button2Mask, "right": X.Button3Mask}
 
@@ -31,6 +33,7 @@ class Pointer:
         self._root = display.screen().root
         self._released = 0
         self._at: tuple[int, int] | None = None
+        self._held_path: list[tuple[int, int]] = []
         self._buttons = {name: buttons[member] for name, member in _BUTTON_NAMES.items()}
 
     def position(self) -> tuple[int, int]:
@@ -43,6 +46,8 @@ class Pointer:
         if (x, y) != self._at:
             self.settle()
         self._mouse.position = self._at = (x, y)
+        if self._held_path and len(self._held_path) <= _FEW_MOVES + 1:
+            self._held_path.append((x, y))
 
     def click(self, action: Click) -> None:
         """Move if told where, then click."""
@@ -60,12 +65,23 @@ class Pointer:
         self._go(action.x, action.y)
         self._mouse.press(self._buttons[action.button])
         self._released &= ~_MASKS.get(action.button, 0)  # down on purpose: nobody waits for it to go up
+        self._held_path = [self.position()]
 
-    def up(self, action: MouseUp) -> None:
-        """Move if told where, then let go."""
+    def up(self, action: MouseUp, seen: Callable[[], None]) -> None:
+        """Move if told where, then let go.
+
+        After a few moves only, the end is come to twice, as a drag's is: xfwm4 takes the first move to tell a drag
+        from a click, and moves the window with those that follow.
+        """
         self._go(action.x, action.y)
-        self._mouse.release(self._buttons[action.button])
-        self._released |= _MASKS.get(action.button, 0)
+        path, self._held_path = self._held_path, []
+        beside = before_end(path) if 1 < len(path) <= _FEW_MOVES + 1 else None
+        try:
+            if beside is not None:
+                self._come_again(beside, path[-1], seen)
+        finally:
+            self._mouse.release(self._buttons[action.button])
+            self._released |= _MASKS.get(action.button, 0)
 
     def scroll(self, action: Scroll, cancelled: Callable[[], bool]) -> None:
         """Turn the wheel, ten steps between two looks at `cancelled`."""
@@ -78,7 +94,7 @@ class Pointer:
             done[0] += dx
             done[1] += dy
 
-    def drag(self, action: Drag, cancelled: Callable[[], bool], seen: Callable[[Callable[[], bool]], None]) -> None:
+    def drag(self, action: Drag, cancelled: Callable[[], bool], seen: Callable[[], None]) -> None:
         """Press, visit the planned points in time, let go: also when it fails or is cancelled.
 
         `seen` waits until the application has read what was done: one that begins to drag only after the button is up
@@ -90,18 +106,15 @@ class Pointer:
         self._mouse.press(button)
         self._released &= ~_MASKS.get(action.button, 0)
         try:
-            seen(cancelled)
+            seen()
             start = time.monotonic()
             for point in plan_drag(action.path, action.duration_ms):
                 self._flush()
                 pause_until(start + point.at_ms / 1000, cancelled, "the drag")
                 self.move(point.x, point.y)
-            seen(cancelled)
             beside = before_end(action.path)
             if beside is not None:
-                self.move(*beside)
-                self.move(*action.path[-1])
-                seen(cancelled)
+                self._come_again(beside, action.path[-1], seen)
         except ActionFailed as failure:
             x, y = self.position()
             failure.partial = {"x": x, "y": y}
@@ -124,6 +137,13 @@ class Pointer:
             if not self._root.query_pointer().mask & buttons or time.monotonic() >= deadline:
                 return
             time.sleep(_LOOK_S[min(attempt, len(_LOOK_S) - 1)])
+
+    def _come_again(self, beside: tuple[int, int], end: tuple[int, int], seen: Callable[[], None]) -> None:
+        """Come to `end` once more, when the application has seen what was before, and let it see that."""
+        seen()
+        self.move(*beside)
+        self.move(*end)
+        seen()
 
     def _go(self, x: int | None, y: int | None) -> None:
         if x is not None and y is not None:

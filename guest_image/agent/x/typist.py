@@ -85,14 +85,14 @@ class Typist:
         if len(tickets) >= AHEAD and not self._drain.wait(tickets.popleft(), deadline, cancelled):
             raise _stopped("cancelled" if cancelled() else "not_responding", text, done)
 
-    def let_pointer_events_be_read(self, cancelled: Callable[[], bool]) -> None:
-        """Wait, a few seconds at most, until the window at the pointer has read what was sent to it.
+    def let_pointer_events_be_read(self, cancelled: Callable[[], bool], at_most_s: float = POINTER_S) -> None:
+        """Wait, at most `at_most_s` seconds, until the window at the pointer has read what was sent to it.
 
         Chromium gives a click the modifiers that are held when it comes to the click, not those of the event.
         """
         with self._drain:
             self._drain.note_pointer()
-            self._drain.wait_all(time.monotonic() + POINTER_S, cancelled)
+            self._drain.wait_all(time.monotonic() + at_most_s, cancelled)
 
     def drain(self, cancelled: Callable[[], bool], text: str = "", done: int = 0) -> None:
         """Wait until the applications typed into have read every key, so that spare keys may change."""
