@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -42,6 +43,25 @@ def test_a_new_desktop_shows_its_browser_and_opens_a_file_in_it(make_sandbox: Ca
     fresh.files.write("/home/user/Documents/hello.html", "<title>Good morning</title><h1>Hello</h1>")
     fresh.open("file:///home/user/Documents/hello.html")
     wait_window(fresh, "good morning")
+
+
+def test_the_panels_clock_is_right_after_each_restore(make_sandbox: Callable[..., Sandbox]) -> None:
+    fresh = make_sandbox("desktop")
+
+    def is_right() -> bool:
+        clock = fresh.read_text(region=(1100, 760, 180, 40)).text
+        now = datetime.now(UTC)
+        return any((now - timedelta(minutes=late)).strftime("%H:%M") in clock for late in (0, 1))
+
+    def shape() -> str:
+        return fresh.commands.run("xfconf-query -c xfce4-panel -p /plugins/plugin-10/digital-time-format").stdout
+
+    until(is_right, "the clock of a new desktop to be right", 30.0)
+    # it looks at the time when its format becomes another: in a child it must become another than the saved one
+    before = shape()
+    fresh.rollback(fresh.checkpoint("clock").name)
+    until(lambda: shape() != before, "the clock's format to change")
+    until(is_right, "the clock to be right after a rollback")
 
 
 @pytest.mark.parametrize(
