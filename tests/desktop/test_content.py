@@ -59,7 +59,7 @@ def test_the_panels_clock_is_right_after_each_restore(make_sandbox: Callable[...
     until(is_right, "the clock of a new desktop to be right", 30.0)
     # it looks at the time when its format becomes another: in a child it must become another than the saved one
     before = shape()
-    fresh.rollback(fresh.checkpoint("clock").name)
+    fresh.rollback(fresh.checkpoint("clock"))
     until(lambda: shape() != before, "the clock's format to change")
     until(is_right, "the clock to be right after a rollback")
 
