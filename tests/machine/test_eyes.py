@@ -134,7 +134,8 @@ def test_a_terminal_that_prints_is_waited_for(desk: Sandbox) -> None:
 
 
 def test_a_window_is_waited_for_and_missed(desk: Sandbox) -> None:
-    desk.launch(["xterm", "-T", "Second thoughts", "-geometry", "40x8+700+500"])
+    # without a shell: the prompt of one gives the window another title
+    desk.launch(["xterm", "-T", "Second thoughts", "-geometry", "40x8+700+500", "-e", "sleep", "600"])
     found = desk.wait_for_window("second thoughts", timeout=60)
     assert found is not None
     assert found.title == "Second thoughts"
