@@ -121,7 +121,7 @@ async def test_tools_and_errors_of_one_desktop(server: RealServer, sandbox: Sand
         assert sandbox.get_cursor_position() == (60, 60)
         await good(client, "computer_set_clipboard", text="héllo")
         assert (await good(client, "computer_get_clipboard")).content[0].text == "héllo"
-        await good(client, "computer_launch", command=["xterm", "-T", "by-mcp"], screenshot=False)
+        await good(client, "computer_launch", command=["xterm", "-T", "by-mcp", "-e", "sleep", "600"], screenshot=False)
         eventually(lambda: any(window.title == "by-mcp" for window in sandbox.windows()))
         windows = (await good(client, "computer_windows")).structured_content["windows"]
         assert "by-mcp" in {window["title"] for window in windows}
