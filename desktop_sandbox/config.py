@@ -47,8 +47,8 @@ DEFAULT_PORT = 8700
 MIN_KEY_LENGTH = 16
 SCREEN_DOOR = "screens.sock"
 # Room for translated code, touched only as it is used. When it is full, all of it is thrown away and made again. A
-# browser's first page takes about 500 MiB: with 256 it was full twice for each page (18 s a page), with 512 once for
-# every second one, with 1024 never (15 s for the first page, 7 s for each further one).
+# browser's first page takes about 500 MiB: with 256 it was full two or three times for each of three pages (14 to 23 s
+# a page), with 512 once in three pages, with 1024 never (15 s for the first page, 7 s for each further one).
 TRANSLATION_MIB = 256
 _MOST_TRANSLATION_MIB = 1024
 _MEMORY_SHARE = 24
