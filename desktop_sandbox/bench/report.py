@@ -110,6 +110,7 @@ def _profile_table(profile: Mapping[str, float]) -> Table:
 EXPLAINED = {
     "record": "room checked, the sandbox written to the database",
     "template": "the template looked up, its memory at hand",
+    "queue": "waited until others were made",
     "start": "QEMU started behind its wall, to its first QMP answer",
     "load": "device state loaded",
     "screen": "the machine's memory opened, its screen found",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     OnData = Callable[[int, bytes], Awaitable[None] | None]
     OnEvent = Callable[[dict[str, Any]], None]
     OnClosed = Callable[[ChannelError], None]
+    OnAwaited = Callable[[bool], None]
 
 _log = logging.getLogger(__name__)
 _LEFT = 4096
@@ -48,11 +49,20 @@ _EVENT_BURST, _EVENTS_A_SECOND = 500.0, 100.0
 
 
 class AgentChannel:
-    """An open channel. `on_event` gets the guest's events, `on_closed` the error when the channel breaks by itself."""
+    """An open channel. `on_event` gets the guest's events, `on_closed` the error when the channel breaks by itself.
 
-    def __init__(self, on_event: OnEvent | None = None, on_closed: OnClosed | None = None) -> None:
+    `on_awaited` is told True when a first request is under way, and False when none is any more.
+    """
+
+    def __init__(
+        self,
+        on_event: OnEvent | None = None,
+        on_closed: OnClosed | None = None,
+        on_awaited: OnAwaited | None = None,
+    ) -> None:
         self.on_event = on_event
         self.on_closed = on_closed
+        self._on_awaited = on_awaited
         self.error: ChannelError | None = None
         self._loop = asyncio.get_running_loop()
         self._control = ChannelPort("control", self)
@@ -75,6 +85,7 @@ class AgentChannel:
         timeout_s: float = 10.0,
         on_event: OnEvent | None = None,
         on_closed: OnClosed | None = None,
+        on_awaited: OnAwaited | None = None,
     ) -> AgentChannel:
         """Connect to the sockets at these paths and shake hands with the agent behind them.
 
@@ -82,7 +93,7 @@ class AgentChannel:
         moment ago has less to do before its first answer.
         ChannelError if that is not done within `timeout_s`; then nothing is left open.
         """
-        channel = cls(on_event, None)
+        channel = cls(on_event, None, on_awaited)
         try:
             for port, path in ((channel._control, control), (channel._bulk, bulk), (channel._input, input)):
                 await port.dial(path, timeout_s)
@@ -290,6 +301,8 @@ class AgentChannel:
         if timeout_s is not None:
             grace_s = min(0.5, timeout_s / 4)
             exchange.timer = self._loop.call_later(timeout_s + grace_s, self._expire, exchange, timeout_s)
+        if not self._exchanges and self._on_awaited is not None:
+            self._on_awaited(True)
         self._exchanges[request] = (port, exchange)
         port.send(frame)
         return exchange
@@ -310,15 +323,23 @@ class AgentChannel:
         """An exchange is over: late frames of its streams are still welcome, others are not."""
         if exchange.timer is not None:
             exchange.timer.cancel()
-        if self._exchanges.pop(exchange.id, None) is not None and exchange.has_streams:
+        if self._take_out(exchange) and exchange.has_streams:
             self._leave(exchange.id)
 
     def _forget(self, exchange: Exchange) -> None:
         """Its caller has gone: whatever still comes is ignored."""
         if exchange.timer is not None:
             exchange.timer.cancel()
-        if self._exchanges.pop(exchange.id, None) is not None:
+        if self._take_out(exchange):
             self._leave(exchange.id)
+
+    def _take_out(self, exchange: Exchange) -> bool:
+        """Whether it was under way until now."""
+        if self._exchanges.pop(exchange.id, None) is None:
+            return False
+        if not self._exchanges and self._on_awaited is not None:
+            self._on_awaited(False)
+        return True
 
     def _leave(self, request: int) -> None:
         self._left[request] = None

@@ -17,6 +17,7 @@ from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxEr
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.machine import Machine
+from desktop_sandbox.microvm.standing import Standing
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -30,6 +31,10 @@ class Attachment:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.standing = Standing(machine.process.identity)
+        """Who waits for it, beyond those who ask its agent."""
+        self.gate: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext()
+        """Passed to be told who it is: few do that at once."""
         self.uid: int | None = None
         self.origin = ""
         """Folder of the template whose RAM it maps."""
@@ -68,7 +73,7 @@ class Attachment:
         """
         if not by_itself:
             self.used_at = time.monotonic()
-        async with self._connecting:
+        async with self._connecting, self.gate if self.wakes_as is not None else contextlib.nullcontext():
             # its successor's machine listens at the same paths
             self._check_not_ended()
             if self.frozen:
@@ -76,7 +81,9 @@ class Attachment:
             if self._channel is None or self._channel.closed:
                 if self._channel is not None:
                     await self._channel.aclose()
-                self._channel = await AgentChannel.connect(*self.machine.port_paths(), timeout_s=deadline_s)
+                self._channel = await AgentChannel.connect(
+                    *self.machine.port_paths(), timeout_s=deadline_s, on_awaited=self._is_awaited
+                )
                 if self._ended:
                     await self._channel.aclose()
                     self._check_not_ended()
@@ -88,6 +95,9 @@ class Attachment:
                 self._clock_late = False
                 guest.set_clock_first()
             return guest
+
+    def _is_awaited(self, awaited: bool) -> None:
+        self.standing.begin() if awaited else self.standing.end()
 
     def _check_not_ended(self) -> None:
         if self._ended:
@@ -219,6 +229,7 @@ class Attachment:
 
     async def _release(self) -> None:
         self._ended = True
+        self.standing.close()
         if self._channel is not None:
             await self._channel.aclose()
             self._channel = None

@@ -15,6 +15,7 @@ from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError
 from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid, gateway_uid
 from desktop_sandbox.microvm.machine import Hypervisor
+from desktop_sandbox.microvm.standing import beginners
 from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.node.capacity import Limits, check_room, read_figures
 from desktop_sandbox.node.demand import Demand
@@ -57,6 +58,8 @@ class NodeCore(ABC):
         """Snapshots that something is being made from."""
         self._promoting = asyncio.Lock()
         self._saves = asyncio.Semaphore(_SAVES_AT_ONCE)
+        self._beginners = asyncio.Semaphore(beginners())
+        """Machines that are being started, or told who they are."""
         self._creating = 0
         self._last_create = float("-inf")
         self._parked: list[Parked] = []

@@ -81,7 +81,9 @@ class Creating(Parking, Networking):
         try:
             if parked is None:
                 origin = origin or await self._origin(spec)
-                live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
+                async with self._beginners:
+                    mark("queue")
+                    live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
                 fault_point("create.made")
                 self._adopt(live)
             else:

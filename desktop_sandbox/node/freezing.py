@@ -42,9 +42,9 @@ class Freezing(Saving):
     def watched(self, sandbox_ids: Collection[str]) -> None:
         """These, and no others, are watched or recorded now: they do not stand still."""
         self._watched = frozenset(sandbox_ids)
-        for sandbox_id in self._watched:
-            live = self._live.get(sandbox_id)
-            if live is not None and live.stands_still:
+        for sandbox_id, live in self._live.items():
+            live.standing.watched = sandbox_id in self._watched
+            if live.standing.watched and live.stands_still:
                 self._start_soon(live.thaw(), f"thaw {sandbox_id}")
 
     async def _keep_still(self) -> None:

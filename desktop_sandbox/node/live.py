@@ -110,20 +110,22 @@ class LiveSandbox(Attachment):
     async def screenshot(self, spec: ScreenshotSpec) -> Screenshot:
         """The screen as `spec` wants it. A frozen machine's is looked at without waking it."""
         self.used_at = time.monotonic()
-        if self._screen is not None:
-            with contextlib.suppress(StaleFramebuffer):
-                return await take(self._screen, spec)
-        return await take(await self.find_screen(), spec)
+        with self.standing.awaited() if spec.stable_ms is not None else contextlib.nullcontext():
+            if self._screen is not None:
+                with contextlib.suppress(StaleFramebuffer):
+                    return await take(self._screen, spec)
+            return await take(await self.find_screen(), spec)
 
     async def frame(self, *, wake: bool) -> Frame:
         """The screen's pixels now; a frozen machine stays so without `wake`."""
         if wake:
             await self.thaw()
         self.used_at = time.monotonic()
-        if self._screen is not None:
-            with contextlib.suppress(StaleFramebuffer):
-                return await asyncio.to_thread(self._screen.read)
-        return await asyncio.to_thread((await self.find_screen()).read)
+        with self.standing.awaited() if wake else contextlib.nullcontext():
+            if self._screen is not None:
+                with contextlib.suppress(StaleFramebuffer):
+                    return await asyncio.to_thread(self._screen.read)
+            return await asyncio.to_thread((await self.find_screen()).read)
 
     async def cursor(self, *, name: bool) -> tuple[Cursor, str | None]:
         """The pointer's place and picture; its name where that is wanted, known, and of that very picture."""

@@ -101,6 +101,13 @@ async def machine(peer: Peer, tmp_path: Path) -> AsyncIterator[Machine]:
         server.close()
 
 
+def attachment(machine: Machine) -> Attachment:
+    """To a machine whose process is this one, which must not become nice."""
+    live = Attachment(machine)
+    live.standing.close()
+    return live
+
+
 async def until(true: Any) -> None:
     async with asyncio.timeout(20):
         while not true():
@@ -108,7 +115,7 @@ async def until(true: Any) -> None:
 
 
 async def test_a_stop_that_is_refused_is_taken_back(peer: Peer, machine: Machine) -> None:
-    live = Attachment(machine)
+    live = attachment(machine)
     peer.refuses.add("stop")
     with pytest.raises(MachineError):
         await live.freeze(time.monotonic())
@@ -117,7 +124,7 @@ async def test_a_stop_that_is_refused_is_taken_back(peer: Peer, machine: Machine
 
 
 async def test_a_stop_that_nobody_waited_for_is_taken_back(peer: Peer, machine: Machine) -> None:
-    live = Attachment(machine)
+    live = attachment(machine)
     peer.silent.add("stop")
     freezing = asyncio.create_task(live.freeze(time.monotonic()))
     await until(lambda: peer.asked == ["stop"])
@@ -133,7 +140,7 @@ async def test_a_stop_that_nobody_waited_for_is_taken_back(peer: Peer, machine: 
 
 
 async def test_one_that_cannot_be_waked_at_once_is_waked_by_the_next_call(peer: Peer, machine: Machine) -> None:
-    live = Attachment(machine)
+    live = attachment(machine)
     peer.refuses |= {"stop", "cont"}
     with pytest.raises(MachineError, match="stop"):
         await live.freeze(time.monotonic())
@@ -144,7 +151,7 @@ async def test_one_that_cannot_be_waked_at_once_is_waked_by_the_next_call(peer: 
 
 
 async def test_what_was_used_meanwhile_does_not_stand_still(peer: Peer, machine: Machine) -> None:
-    live = Attachment(machine)
+    live = attachment(machine)
     assert not await live.freeze(live.used_at - 1)
     assert peer.asked == []
     assert await live.freeze(live.used_at)
@@ -152,7 +159,7 @@ async def test_what_was_used_meanwhile_does_not_stand_still(peer: Peer, machine:
 
 
 async def test_one_that_woke_without_an_identity_is_given_it_later(peer: Peer, machine: Machine) -> None:
-    live = Attachment(machine)
+    live = attachment(machine)
     await live.sleep(Identity.new("sb-1"))
     peer.refuses.add("identity.set")
     with pytest.raises(DesktopSandboxError):

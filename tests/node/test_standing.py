@@ -1,0 +1,102 @@
+"""Who waits for a machine is what makes its process nice or not; a real process stands for QEMU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from desktop_sandbox.microvm.host import boot_id, process_start_time
+from desktop_sandbox.microvm.process import ProcessId
+from desktop_sandbox.microvm.standing import NICE, Standing
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process less nice again")
+
+
+@pytest.fixture
+def process() -> Iterator[ProcessId]:
+    """A process that sleeps, with a second thread, in a session of its own."""
+    program = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); print('up', flush=True)"
+    with subprocess.Popen(["python3", "-c", program], start_new_session=True, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        start_time = process_start_time(child.pid)
+        assert start_time is not None
+        yield ProcessId(child.pid, start_time, boot_id())
+        child.kill()
+
+
+def nice(process: ProcessId) -> set[int]:
+    """Of its threads, and of its autogroup, where there is one."""
+    found = {os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir(f"/proc/{process.pid}/task")}
+    group = Path(f"/proc/{process.pid}/autogroup")
+    if group.exists() and (text := group.read_text().split()):
+        found.add(int(text[-1]))
+    return found
+
+
+async def settled() -> None:
+    await asyncio.sleep(0.25)
+
+
+@needs_root
+async def test_it_gives_way_when_the_last_has_gone_and_not_before(process: ProcessId) -> None:
+    standing = Standing(process)
+    standing.begin()
+    with standing.awaited():
+        await settled()
+        assert nice(process) == {0}
+    await settled()
+    assert nice(process) == {0}
+    standing.end()
+    await settled()
+    assert nice(process) == {NICE}
+    with standing.awaited():
+        assert nice(process) == {0}
+    with standing.awaited():
+        await settled()
+        assert nice(process) == {0}
+
+
+@needs_root
+async def test_a_watched_machine_does_not_give_way(process: ProcessId) -> None:
+    standing = Standing(process)
+    standing.watched = True
+    standing.watched = True
+    with standing.awaited():
+        pass
+    await settled()
+    assert nice(process) == {0}
+    standing.watched = False
+    await settled()
+    assert nice(process) == {NICE}
+
+
+@needs_root
+async def test_a_machine_given_up_is_left_as_it_is(process: ProcessId) -> None:
+    standing = Standing(process)
+    with standing.awaited():
+        pass
+    standing.close()
+    await settled()
+    assert nice(process) == {0}
+
+
+async def test_another_process_of_the_same_id_is_left_alone(process: ProcessId) -> None:
+    standing = Standing(ProcessId(process.pid, process.start_time - 1, process.boot))
+    with standing.awaited():
+        pass
+    await settled()
+    assert nice(process) == {0}
+
+
+async def test_without_root_nothing_gives_way_as_it_could_not_come_back(process: ProcessId) -> None:
+    standing = Standing(process, allowed=False)
+    with standing.awaited():
+        pass
+    await settled()
+    assert nice(process) == {0}
