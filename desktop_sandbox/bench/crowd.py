@@ -28,16 +28,16 @@ def measure_crowd(place: Place, template: str, counts: Counts, bar: Bar) -> list
             bar.say("a crowd", f"{turn + 1} of {counts.crowd}")
             began = time.perf_counter()
             try:
-                one = Sandbox.create(
-                    template,
-                    timeout=4 * LIFETIME_S,
-                    freeze_after=_FREEZE_AFTER_S,
-                    url=place.url,
-                    api_key=place.api_key,
-                )
-            except CapacityError as error:
-                bar.say("a crowd: no more fit", error.message)
-                break
+                one = _create(place, template)
+            except CapacityError:
+                # room is kept for those that have just begun: there may be some once all stand still
+                _wait_until_frozen(host, len(crowd), bar)
+                began = time.perf_counter()
+                try:
+                    one = _create(place, template)
+                except CapacityError as error:
+                    bar.say("a crowd: no more fit", error.message)
+                    break
             created.append((time.perf_counter() - began) * 1000)
             crowd.append(stack.enter_context(one))
             bar.tick()
@@ -58,6 +58,16 @@ def measure_crowd(place: Place, template: str, counts: Counts, bar: Bar) -> list
             Figure("crowd.taken", "what the host has less for each", "MB", [taken / len(crowd)]),
             Figure("crowd.answered", "a click in one that stood still, in turn", "ms", answered),
         ]
+
+
+def _create(place: Place, template: str) -> Sandbox:
+    return Sandbox.create(
+        template,
+        timeout=4 * LIFETIME_S,
+        freeze_after=_FREEZE_AFTER_S,
+        url=place.url,
+        api_key=place.api_key,
+    )
 
 
 def _wait_until_frozen(host: Host, count: int, bar: Bar) -> int:

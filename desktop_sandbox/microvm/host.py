@@ -121,6 +121,15 @@ def process_start_time(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def process_own_mib(pid: int) -> int:
+    """Memory that a process has of its own, in MiB: no file's, shared with none; 0 if it is gone."""
+    try:
+        found = re.search(rb"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_bytes())
+    except OSError:
+        return 0
+    return int(found[1]) // 1024 if found else 0
+
+
 def process_cpu_seconds(pid: int) -> float:
     """CPU time a process has used, user and system; 0.0 if it is gone."""
     try:

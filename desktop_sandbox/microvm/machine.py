@@ -146,6 +146,7 @@ class Machine:
         if identity.boot != boot_id() or not identity.alive():
             raise MachineError(f"the machine's process {identity.pid} is gone")
         process = Process(identity)
+        process.go_on()  # that server may have died in the midst of holding it
         try:
             qmp = await _connect(directory, record["id"], process)
         except BaseException:

@@ -114,6 +114,18 @@ def merged(runs: Runs) -> Runs:
     return np.stack([runs[starts, 0], lengths], axis=1)
 
 
+def united(one: Runs, other: Runs) -> Runs:
+    """The pages that are in one or the other or both, of runs in any order."""
+    both = np.concatenate([one, other])
+    if not len(both):
+        return both
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(both[:, 0] + both[:, 1])
+    begins = np.flatnonzero(np.concatenate(([True], both[1:, 0] > ends[:-1])))
+    last = np.concatenate((begins[1:] - 1, [len(both) - 1]))
+    return np.stack([both[begins, 0], ends[last] - both[begins, 0]], axis=1)
+
+
 def page_count(runs: Runs) -> int:
     """How many pages the runs hold together."""
     return int(runs[:, 1].sum())

@@ -58,6 +58,19 @@ class Process:
         """Whether it still runs."""
         return self.identity.alive()
 
+    def stop(self) -> None:
+        """Stop all of it at once (SIGSTOP). It answers nothing until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on, should it be stopped."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
     async def wait(self) -> None:
         """Return when it has ended."""
         if self._pidfd < 0:

@@ -2,7 +2,7 @@
 
 A desktop that was just restored computes for seconds what nobody asked for (timers that are late, a panel that draws).
 While few desktops do, that costs nothing; among many it would keep the processors from those whose answer is awaited. A
-machine that nobody waits for is therefore "nice"; it gives way, but is never starved, and has all that nobody else needs.
+machine that nobody waits for is therefore "nice": it gives way, is never starved, and has all that nobody else needs.
 """
 
 from __future__ import annotations

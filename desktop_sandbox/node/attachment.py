@@ -44,16 +44,21 @@ class Attachment:
         self.saving = asyncio.Lock()
         self.from_template = False
         """Whether it began from its template, rather than from a snapshot."""
+        self.untouched = False
+        """Whether nobody asked anything of its agent since it was restored."""
         self.freeze_after_s: float | None = None
         """After so long without use it may stand still; 0: never; None: nobody looked it up yet."""
         self.frozen = False
         """Whether its vCPUs stand still in memory because nobody needs them."""
+        self.held = False
+        """Whether they do because memory was short, though its programs may work."""
         self.used_at = time.monotonic()
         self.runs_since: float | None = None
         """When its vCPUs began to run (monotonic), if this server saw it; without `stood_still_s` it ran since."""
         self.stood_still_s = 0.0
         self.traffic = 0
         """How much had passed over its network when somebody looked last."""
+        self._braked = False
         self._stopped_at = 0.0
         self._clock_late = False
         self._channel: AgentChannel | None = None
@@ -73,9 +78,11 @@ class Attachment:
         """
         if not by_itself:
             self.used_at = time.monotonic()
+            self.untouched = False
         async with self._connecting, self.gate if self.wakes_as is not None else contextlib.nullcontext():
             # its successor's machine listens at the same paths
             self._check_not_ended()
+            self._release_brake()
             if self.frozen:
                 await self._wake()
             if self._channel is None or self._channel.closed:
@@ -118,12 +125,23 @@ class Attachment:
         asked = self._channel is not None and self._channel.busy
         return asked or self._acting.locked() or self._connecting.locked() or self.saving.locked()
 
+    def brake(self) -> None:
+        """Stop its whole process this instant; the next call, or `freeze`, ends that."""
+        self._braked = True
+        self.machine.process.stop()
+
+    def _release_brake(self) -> None:
+        if self._braked:
+            self._braked = False
+            self.machine.process.go_on()
+
     async def freeze(self, since: float) -> bool:
         """Stop the vCPUs in memory, unless it was used after `since` (monotonic); whether they stand still.
 
         MachineError if that fails; they go on then.
         """
         async with self._connecting:
+            self._release_brake()
             if self._ended or self.frozen or self._acting.locked() or self.saving.locked() or self._is_asked():
                 return self.frozen
             if self.used_at > since:
@@ -140,6 +158,14 @@ class Attachment:
             if self._is_asked():  # by somebody who had the agent in hand already
                 await self._wake()
             return self.frozen
+
+    @property
+    def has_just_begun(self) -> bool:
+        """Whether it may be in the midst of what all programs do when they wake after a restore: it never came to rest.
+
+        Its age says nothing of that: among many it hardly gets to it.
+        """
+        return self.wakes_as is not None or (self.stood_still_s == 0 and (self.held or not self.frozen))
 
     @property
     def stands_still(self) -> bool:
@@ -169,7 +195,7 @@ class Attachment:
         if self.frozen:
             self.stood_still_s += time.monotonic() - self._stopped_at
             self._clock_late = True
-        self.frozen = False
+        self.frozen = self.held = False
 
     # --- checkpoint
 

@@ -15,6 +15,7 @@ from desktop_sandbox.microvm.command_line import PORTS
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import RECORD, Hypervisor, Machine, forget_directory, tail
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.snapshots.below import BELOW
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
 from desktop_sandbox.snapshots.snapshot import BOOTED
@@ -57,7 +58,7 @@ def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:
     """Remove what a machine that has ended leaves in its folder, but for its logs."""
     forget_directory(directory)
     hypervisor.cgroup.remove(sandbox_id)
-    for name in (OVERLAY, RECORD, BOOTED, "qmp", *PORTS):
+    for name in (OVERLAY, RECORD, BOOTED, BELOW, "qmp", *PORTS):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 

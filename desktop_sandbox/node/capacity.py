@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +31,32 @@ class Figures:
     sandboxes: int
 
 
-def check_room(limits: Limits, now: Figures, *, memory_mib: int, disk_mib: int, count: int = 1) -> None:
-    """Raise CapacityError, saying what is short and by how much, if `count` desktops that need so much do not fit."""
+def still_to_come(own_mib: Iterable[int], first_mib: int) -> int:
+    """What desktops that have just begun take yet of what one takes at first: `own_mib` is what each has by now."""
+    return sum(max(0, first_mib - own) for own in own_mib)
+
+
+def check_room(
+    limits: Limits, now: Figures, *, memory_mib: int, disk_mib: int, count: int = 1, promised_mib: int = 0
+) -> None:
+    """Raise CapacityError, saying what is short and by how much, if `count` desktops that need so much do not fit.
+
+    `promised_mib`: what those that are there take yet.
+    """
     if now.sandboxes + count > limits.max_sandboxes:
         more = f", {count} more are asked for" if count > 1 else ""
         raise CapacityError(
             f"{now.sandboxes} sandboxes are running{more}, and {limits.max_sandboxes} are allowed",
             hint="kill one, or raise DESKTOP_SANDBOX_MAX_SANDBOXES",
         )
-    for what, free, reserve, need in (
-        ("memory", now.available_memory_mib, limits.reserve_memory_mib, memory_mib),
-        ("disk", now.free_disk_mib, limits.reserve_disk_mib, disk_mib),
+    for what, free, reserve, promised, need in (
+        ("memory", now.available_memory_mib, limits.reserve_memory_mib, promised_mib, memory_mib),
+        ("disk", now.free_disk_mib, limits.reserve_disk_mib, 0, disk_mib),
     ):
-        if free - reserve < need:
+        if free - reserve - promised < need:
+            begun = f", {promised} MiB for desktops that have just begun" if promised else ""
             raise CapacityError(
-                f"{what} is short: {free} MiB free, {reserve} MiB kept for the host, {need} MiB needed",
+                f"{what} is short: {free} MiB free, {reserve} MiB kept for the host{begun}, {need} MiB needed",
                 hint="kill a sandbox or free some " + what,
                 short=what,
             )

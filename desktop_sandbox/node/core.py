@@ -13,11 +13,12 @@ from weakref import WeakValueDictionary
 
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError
+from desktop_sandbox.microvm.host import process_own_mib
 from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid, gateway_uid
 from desktop_sandbox.microvm.machine import Hypervisor
 from desktop_sandbox.microvm.standing import beginners
 from desktop_sandbox.network.networks import Networks
-from desktop_sandbox.node.capacity import Limits, check_room, read_figures
+from desktop_sandbox.node.capacity import Figures, Limits, check_room, read_figures, still_to_come
 from desktop_sandbox.node.demand import Demand
 from desktop_sandbox.node.interface import Heard, NodeNews
 from desktop_sandbox.node.live import LiveSandbox
@@ -106,11 +107,34 @@ class NodeCore(ABC):
         """Raise CapacityError unless so many more machines fit, which take so much memory each at first."""
         figures = read_figures(self.config.home, len(self._live) + self._creating)
         memory = each_mib * count + FIRST_MEMORY_MIB * self._creating
-        check_room(self.limits, figures, memory_mib=memory, disk_mib=FIRST_DISK_MIB * count, count=count)
+        disk = FIRST_DISK_MIB * count
+        check_room(
+            self.limits,
+            figures,
+            memory_mib=memory,
+            disk_mib=disk,
+            count=count,
+            promised_mib=self._promised(figures, memory),
+        )
+
+    def _promised(self, figures: Figures, needed_mib: int) -> int:
+        """What desktops that have just begun take yet of what each takes at first, in MiB."""
+        begun = [live.machine.process.pid for live in self._live.values() if live.has_just_begun]
+        if figures.available_memory_mib - self.limits.reserve_memory_mib >= needed_mib + FIRST_MEMORY_MIB * len(begun):
+            return 0  # there is plenty, nobody need look
+        return still_to_come((process_own_mib(pid) for pid in begun), FIRST_MEMORY_MIB)
 
     async def _relieve(self) -> bool:
         """Free some memory by putting away what nobody needs now; whether there was something."""
         return False
+
+    async def _freeze_after_s(self, live: LiveSandbox) -> float:
+        """After so long without use it may stand still; 0: never."""
+        if live.freeze_after_s is None:
+            spec = (await self.store.get(live.machine.id)).spec
+            chosen = spec.get("freeze_after_s")
+            live.freeze_after_s = self.config.freeze_after_s if chosen is None else float(chosen)
+        return live.freeze_after_s
 
     def _take_uid(self) -> int:
         first = first_uid(self.hypervisor.tag)

@@ -145,7 +145,7 @@ class Creating(Parking, Networking):
 
         live = await self._wired(sandbox_id, policy, start)
         live.origin = origin.template.directory.name
-        live.from_template = origin.snapshot is None
+        live.from_template = live.untouched = origin.snapshot is None
         return live
 
     async def _wired(

@@ -22,6 +22,8 @@ from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up
 from desktop_sandbox.snapshots.checkpoint import pages_expected
 from desktop_sandbox.snapshots.faults import fault_point
+from desktop_sandbox.snapshots.restore import Origin
+from desktop_sandbox.snapshots.shared_base import is_less, shared_base
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -104,8 +106,19 @@ class Forking(Creating, Saving):
                 tasks.create_task(one(sandbox_id))
 
     async def _children(self, spec: SandboxSpec, size: tuple[int, int], count: int) -> Sequence[SandboxInfo]:
-        slots = asyncio.Semaphore(_AT_ONCE)
         origin = await self.snapshot_origin(str(spec.snapshot))
+        if not is_less(origin, count):
+            return await self._born(origin, spec, size, count)
+        base = await asyncio.to_thread(shared_base, origin)
+        try:
+            return await self._born(base, spec, size, count)
+        finally:
+            os.close(base.memory_fd)
+
+    async def _born(
+        self, origin: Origin, spec: SandboxSpec, size: tuple[int, int], count: int
+    ) -> Sequence[SandboxInfo]:
+        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def child() -> SandboxInfo:
             async with slots:

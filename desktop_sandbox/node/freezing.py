@@ -1,14 +1,15 @@
 """Freeze what nobody needs: stop the vCPUs of desktops that are idle and unwatched; the next call wakes them.
 
-`idleness` decides; this looks and acts, once a second, and looks into one guest at a time.
+`idleness` decides; this watches all of them from outside, once a second, looks into one guest at a time, and acts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 from desktop_sandbox.errors import DesktopSandboxError
@@ -50,45 +51,76 @@ class Freezing(Saving):
     async def _keep_still(self) -> None:
         """Until cancelled."""
         quiet: WeakKeyDictionary[LiveSandbox, Idleness] = WeakKeyDictionary()
-        while True:
-            await asyncio.sleep(_TICK_S)
-            for live in list(self._live.values()):
-                try:
-                    await self._consider(live, quiet)
-                except DesktopSandboxError as error:
-                    log.debug("%s is not looked into: %s", live.machine.id, error.message)
-                except Exception:
-                    log.exception("%s x freezing", live.machine.id)
+        wanted: dict[LiveSandbox, Idleness] = {}
+        looks = asyncio.create_task(self._look_in_turn(wanted))
+        try:
+            while True:
+                await asyncio.sleep(_TICK_S)
+                for live in list(self._live.values()):
+                    if live in wanted:
+                        continue
+                    with self._not_for_this_one(live):
+                        idle = await self._consider(live, quiet)
+                        if idle is not None and self._is_as_made(live):
+                            await self._freeze(live, idle)
+                        elif idle is not None:
+                            wanted[live] = idle
+        finally:
+            looks.cancel()
 
-    async def _consider(self, live: LiveSandbox, quiet: WeakKeyDictionary[LiveSandbox, Idleness]) -> None:
+    async def _look_in_turn(self, wanted: dict[LiveSandbox, Idleness]) -> None:
+        """Look into those guests, one after another. A look takes a part of a second, and among many far longer."""
+        while True:
+            await asyncio.sleep(_TICK_S / 4)
+            while wanted:
+                live, idle = next(iter(wanted.items()))
+                with self._not_for_this_one(live):
+                    if not live.frozen and live.used_at <= idle.since and not live.busy:
+                        young = await self._young(live)
+                        if idle.found(time.monotonic(), young):
+                            await self._freeze(live, idle)
+                del wanted[live]
+
+    @contextlib.contextmanager
+    def _not_for_this_one(self, live: LiveSandbox) -> Iterator[None]:
+        """What goes wrong with one keeps no other awake."""
+        try:
+            yield
+        except DesktopSandboxError as error:
+            log.debug("%s is not looked into: %s", live.machine.id, error.message)
+        except Exception:
+            log.exception("%s x freezing", live.machine.id)
+
+    def _is_as_made(self, live: LiveSandbox) -> bool:
+        """Whether nothing was asked of it since it was restored from its template: nobody started anything there."""
+        return live.from_template and live.untouched
+
+    async def _freeze(self, live: LiveSandbox, idle: Idleness) -> None:
+        if live.used_at <= idle.since and live.machine.id not in self._watched and await live.freeze(idle.since):
+            log.debug("%s = frozen", live.machine.id)
+
+    async def _consider(self, live: LiveSandbox, quiet: WeakKeyDictionary[LiveSandbox, Idleness]) -> Idleness | None:
+        """Its idleness, if it was quiet for long enough to be looked into."""
         if not live.machine.process.alive():
-            return
+            return None
         traffic = self.networks.traffic(live.machine.id)
         moved, live.traffic = traffic != live.traffic, traffic
+        live.untouched = live.untouched and not moved
         if live.frozen:
             if moved:  # something came for it, and waits
                 await live.guest(by_itself=True)
-            return
-        if live.freeze_after_s is None:
-            spec = (await self.store.get(live.machine.id)).spec
-            chosen = spec.get("freeze_after_s")
-            live.freeze_after_s = self.config.freeze_after_s if chosen is None else float(chosen)
-        if live.freeze_after_s <= 0:
-            return
+            return None
+        freeze_after_s = await self._freeze_after_s(live)
+        if freeze_after_s <= 0:
+            return None
         now = time.monotonic()
-        idle = quiet.setdefault(live, Idleness(live.freeze_after_s, live.used_at))
+        idle = quiet.setdefault(live, Idleness(freeze_after_s, live.used_at))
         if live.busy or moved or live.machine.id in self._watched:
             idle.disturbed(now)
         elif live.used_at > idle.since:
             idle.disturbed(live.used_at)
         idle.sample(now, process_cpu_seconds(live.machine.process.pid))
-        if not idle.wants_look(now):
-            return
-        young = await self._young(live)
-        if not idle.found(time.monotonic(), young):
-            return
-        if live.used_at <= idle.since and live.machine.id not in self._watched and await live.freeze(idle.since):
-            log.debug("%s = frozen", live.machine.id)
+        return idle if idle.wants_look(now) else None
 
     async def _young(self, live: LiveSandbox) -> dict[int, Program]:
         """What was started in the guest since its template was made, seen closely."""

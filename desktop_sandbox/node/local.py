@@ -85,6 +85,7 @@ class LocalNode(
         node._start_soon(node._keep_house(), "house")
         node._start_soon(node._keep_still(), "freezing")
         node._start_soon(node._keep_memory(), "keeping memory free")
+        node._start_soon(node._keep_from_running_out(), "keeping memory from running out")
         node._start_soon(node._preload(SandboxSpec().template), "preload")
         node._start_soon(node._keep_warm(), "warm pool")
         return node

@@ -1,6 +1,8 @@
 """When memory is short, and which desktops go to disk for it. Pure.
 
-Only those that stand still by themselves: idle, unwatched, and their maker did not forbid it (`freeze_after=0`).
+First those that stand still by themselves: idle, unwatched, and their maker did not forbid it (`freeze_after=0`). Where
+that is too slow, all others that nobody waits for are held: their vCPUs stand still, and they take no more. These go to
+disk only where no idle one is left.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ class Idle:
     id: str
     used_at: float
     failed_at: float | None = None
+    held: bool = False
+    """Its programs may work: it stands still only because memory is short."""
 
 
 def is_short(limits: Limits, available_mib: int, *, easing: bool) -> bool:
@@ -30,7 +34,16 @@ def is_short(limits: Limits, available_mib: int, *, easing: bool) -> bool:
     return available_mib < limits.reserve_memory_mib + (EASE_MIB if easing else 0)
 
 
-def next_to_go(found: Sequence[Idle], now: float) -> str | None:
-    """The one that nobody has used for longest; None if there is none that can go now."""
-    able = [idle for idle in found if idle.failed_at is None or now - idle.failed_at > AGAIN_S]
-    return min(able, key=lambda idle: (idle.used_at, idle.id)).id if able else None
+def is_running_out(limits: Limits, available_mib: int) -> bool:
+    """Whether the kernel may have to kill something soon."""
+    return available_mib < limits.reserve_memory_mib // 2
+
+
+def next_to_go(found: Sequence[Idle], now: float, *, running_out: bool) -> str | None:
+    """The one that nobody has used for longest, a held one only if `running_out`; None if none can go now."""
+    able = [
+        idle
+        for idle in found
+        if (running_out or not idle.held) and (idle.failed_at is None or now - idle.failed_at > AGAIN_S)
+    ]
+    return min(able, key=lambda idle: (idle.held, idle.used_at, idle.id)).id if able else None

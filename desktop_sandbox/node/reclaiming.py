@@ -1,7 +1,8 @@
 """Before the kernel kills anything for want of memory, what nobody needs is put to disk; `pressure` says what.
 
 First what stands ready for creates to come, then idle desktops that stand still. These come back with the next call,
-and their time goes on meanwhile: nobody asked for their pause.
+and their time goes on meanwhile: nobody asked for their pause. Where memory runs out faster than that, all that nobody
+waits for is held at once: its vCPUs stand still, and go on, one desktop after another, when memory is not short.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import time
 
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.capacity import read_figures
-from desktop_sandbox.node.pressure import Idle, is_short, next_to_go
+from desktop_sandbox.node.pressure import Idle, is_running_out, is_short, next_to_go
 from desktop_sandbox.node.returning import Returning
 
 log = logging.getLogger("desktop_sandbox.node")
 
 _TICK_S = 1.0
+_JUST_NOW_S = 1.0
 
 
 class Reclaiming(Returning):
@@ -40,6 +42,50 @@ class Reclaiming(Returning):
             if not await self._relieve():
                 return
 
+    async def _keep_from_running_out(self) -> None:
+        """Until cancelled. Beside `_keep_memory`, which may wait for one machine for seconds."""
+        while True:
+            await asyncio.sleep(_TICK_S / 4)
+            try:
+                available = self._available_mib()
+                if is_running_out(self.limits, available):
+                    await self._hold()
+                elif not is_short(self.limits, available, easing=True):
+                    await self._let_one_go_on()
+            except Exception:
+                log.exception("keeping memory from running out")
+
+    async def _hold(self) -> None:
+        """Stop what nobody waits for, watches or used just now, and what may stand still by its maker's word."""
+        since = time.monotonic() - _JUST_NOW_S
+        able = [
+            live
+            for name, live in self._live.items()
+            if not (live.frozen or live.busy or live.used_at > since or name in self._watched)
+        ]
+        able = [live for live in able if await self._freeze_after_s(live) > 0 and not live.busy]
+        # QEMU's own stop needs processor time, which a crowd that fills the memory does not leave
+        for live in able:
+            if not live.busy:
+                live.brake()
+        for live in able:
+            try:
+                live.held = await live.freeze(since)
+            except DesktopSandboxError as error:
+                log.warning("%s x not held: %s", live.machine.id, error.message)
+        if able:
+            log.info("%d desktops are held, memory is short", len(able))
+
+    async def _let_one_go_on(self) -> None:
+        held = [live for live in self._live.values() if live.held]
+        if held:
+            live = max(held, key=lambda one: one.used_at)
+            try:
+                await live.guest(by_itself=True)
+                await asyncio.sleep(_TICK_S)  # it is seen first how much it takes
+            except DesktopSandboxError as error:
+                log.warning("%s x does not go on: %s", live.machine.id, error.message)
+
     def _available_mib(self) -> int:
         return read_figures(self.config.home, 0).available_memory_mib
 
@@ -48,7 +94,7 @@ class Reclaiming(Returning):
         if self._parked:
             await self._drop(self._parked.pop(0))
             return True
-        while (sandbox_id := next_to_go(self._idle(), time.monotonic())) is not None:
+        while (sandbox_id := self._next_to_go()) is not None:
             try:
                 if await self.pause_idle(sandbox_id, f"memory was short: {self._available_mib()} MiB were left"):
                     return True
@@ -57,11 +103,16 @@ class Reclaiming(Returning):
             self._not_put_away[sandbox_id] = time.monotonic()
         return False
 
+    def _next_to_go(self) -> str | None:
+        return next_to_go(
+            self._idle(), time.monotonic(), running_out=is_running_out(self.limits, self._available_mib())
+        )
+
     def _idle(self) -> list[Idle]:
         """Desktops that stand still, unwatched."""
         self._not_put_away = {name: at for name, at in self._not_put_away.items() if name in self._live}
         return [
-            Idle(name, live.used_at, self._not_put_away.get(name))
+            Idle(name, live.used_at, self._not_put_away.get(name), live.held)
             for name, live in self._live.items()
             if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None
         ]

@@ -19,7 +19,8 @@ from pathlib import Path
 from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm.channel_errors import first_leaf
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.microvm.private_pages import PAGE, page_count, private_runs, read_pages
+from desktop_sandbox.microvm.private_pages import PAGE, page_count, read_pages
+from desktop_sandbox.snapshots.below import own_runs
 from desktop_sandbox.snapshots.delta import Delta, page_buffer, page_file
 
 STATE = "state.bin"
@@ -40,7 +41,7 @@ class Captured:
 
 def pages_expected(machine: Machine) -> int:
     """How many private pages to make room for, with some to spare: asked while the machine runs (blocking)."""
-    expected = page_count(private_runs(machine.ram()))
+    expected = page_count(own_runs(machine))
     return expected + expected // 8 + _SPARE_PAGES
 
 
@@ -57,7 +58,7 @@ async def capture(machine: Machine, overlay: Path, directory: Path, room: memory
     ram = machine.ram()
 
     def pages() -> Delta:
-        runs = private_runs(ram)
+        runs = own_runs(machine)
         size = page_count(runs) * PAGE
         buffer = room if size <= len(room) else page_buffer(page_count(runs))
         taken = buffer[:size]

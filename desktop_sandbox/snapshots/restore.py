@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from desktop_sandbox.microvm.machine import Hypervisor, Machine
-from desktop_sandbox.microvm.private_pages import write_pages
+from desktop_sandbox.microvm.private_pages import Runs, write_pages
 from desktop_sandbox.snapshots import ram
+from desktop_sandbox.snapshots.below import note_below
 from desktop_sandbox.snapshots.checkpoint import copy_file
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.keeper import KeeperClient
@@ -84,6 +85,8 @@ class Origin:
     memory_fd: int
     snapshot: Snapshot | None = None
     delta: Delta | None = None
+    below: Runs | None = None
+    """Pages of `memory_fd` that are not the template's, where it is a base of its own."""
 
     @property
     def devices_only(self) -> bool:
@@ -114,6 +117,7 @@ async def start_child(
     Raises MachineError; then no process is left, and the caller removes the directory.
     """
     template, snapshot = origin.template, origin.snapshot
+    note_below(directory, origin.below)
     if snapshot is None:
         shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
     else:

@@ -96,6 +96,43 @@ async def test_idle_desktops_go_to_disk_and_come_back_with_the_next_call(
     assert [info.kind for info in await node.snapshots()] == []
 
 
+COUNT = "nohup sh -c 'n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/count; done' > /dev/null 2>&1 & sleep 1"
+
+
+async def test_what_works_unwatched_is_held_meanwhile_and_goes_to_disk_last(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works, idle = (await node.create(SPEC)).id, (await node.create(SPEC)).id
+    never = (await node.create(replace(SPEC, freeze_after_s=0.0))).id
+    await output(node, works, COUNT)
+    await output(node, never, COUNT)
+    await frozen(node, idle)
+    await asyncio.sleep(2)
+    held: set[str] = set()
+    room = [500]
+    real = reclaiming.read_figures
+
+    def figures(home: Path, sandboxes: int) -> Figures:
+        held.update(name for name, live in node._live.items() if live.held)
+        gone = len([1 for name in (works, idle, never) if name not in node._live])
+        return replace(real(home, sandboxes), available_memory_mib=room[0] + gone * 5000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reclaiming, "read_figures", figures)
+        await until(node, idle, S.PAUSED)
+        assert held == {works}  # at once, and not what must never stand still
+        async with asyncio.timeout(60):  # and it goes on by itself, with what it did
+            while node._live[works].held:
+                await asyncio.sleep(0.1)
+        before = int(await output(node, works, "cat /tmp/count"))
+        room[0] = -20_000
+        await until(node, works, S.PAUSED)
+        assert await states(node, works, idle, never) == [S.PAUSED, S.PAUSED, S.RUNNING]
+        assert int(await output(node, never, "sleep 1; cat /tmp/count")) > 5
+    after = int(await output(node, works, "sleep 1; cat /tmp/count"))
+    assert after > before
+
+
 async def test_what_comes_back_takes_the_place_of_what_is_idle_and_new_ones_are_refused(
     node: LocalNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop_sandbox.node.capacity import Limits
-from desktop_sandbox.node.pressure import AGAIN_S, EASE_MIB, Idle, is_short, next_to_go
+from desktop_sandbox.node.pressure import AGAIN_S, EASE_MIB, Idle, is_running_out, is_short, next_to_go
 
 LIMITS = Limits(reserve_memory_mib=1024)
 
@@ -17,12 +17,24 @@ def test_it_is_short_below_what_is_kept_for_the_host_and_then_eased_a_little_fur
 
 def test_the_one_that_nobody_used_for_longest_goes_first() -> None:
     found = [Idle("b", 30.0), Idle("a", 10.0), Idle("c", 20.0)]
-    assert next_to_go(found, 100.0) == "a"
-    assert next_to_go([], 100.0) is None
+    assert next_to_go(found, 100.0, running_out=False) == "a"
+    assert next_to_go([], 100.0, running_out=False) is None
+
+
+def test_what_may_work_goes_after_all_that_is_idle() -> None:
+    found = [Idle("works", 10.0, held=True), Idle("idle", 30.0)]
+    assert next_to_go(found, 100.0, running_out=True) == "idle"
+    assert next_to_go(found[:1], 100.0, running_out=True) == "works"
+
+
+def test_what_may_work_stays_unless_memory_runs_out() -> None:
+    assert next_to_go([Idle("works", 10.0, held=True)], 100.0, running_out=False) is None
+    assert not is_running_out(LIMITS, 512)
+    assert is_running_out(LIMITS, 511)
 
 
 def test_one_that_cannot_go_is_left_alone_for_a_while() -> None:
     stuck = Idle("a", 10.0, failed_at=100.0)
-    assert next_to_go([stuck, Idle("b", 30.0)], 101.0) == "b"
-    assert next_to_go([stuck], 100.0 + AGAIN_S) is None
-    assert next_to_go([stuck], 101.0 + AGAIN_S) == "a"
+    assert next_to_go([stuck, Idle("b", 30.0)], 101.0, running_out=False) == "b"
+    assert next_to_go([stuck], 100.0 + AGAIN_S, running_out=False) is None
+    assert next_to_go([stuck], 101.0 + AGAIN_S, running_out=False) == "a"
