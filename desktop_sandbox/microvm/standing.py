@@ -15,8 +15,8 @@ from pathlib import Path
 
 from desktop_sandbox.microvm.process import ProcessId
 
-NICE = 10
-"""Of a machine that nobody waits for: about a ninth of the weight of others."""
+NICE = 19
+"""Of a machine that nobody waits for: a seventieth of the weight of others, so that a hundred do not outweigh one."""
 _LINGER_S = 0.1
 
 

@@ -220,6 +220,11 @@ class Networks:
         now = held.before.plus(held.counters)
         return now.connections + now.lookups + now.sent_bytes + now.received_bytes
 
+    def connected(self, sandbox_id: str) -> bool:
+        """Whether it ever had a connection with anybody."""
+        held = self._held.get(sandbox_id)
+        return held is not None and held.before.plus(held.counters).connections > 0
+
     def total(self) -> Counters:
         """What passed so far for all sandboxes, those that ended as well."""
         total = self._gone

@@ -147,7 +147,8 @@ class Attachment:
             if self.used_at > since:
                 return False
             try:
-                await self.machine.stop()
+                with self.standing.awaited():  # among many that are nice it would take seconds
+                    await self.machine.stop()
             except BaseException:
                 # QEMU may do it yet, though nobody waits for it any more
                 self.frozen, self._stopped_at = True, time.monotonic()
@@ -250,6 +251,7 @@ class Attachment:
 
     async def kill(self) -> None:
         """End the machine and verify it."""
+        self.standing.begin()  # to end takes processor time, too
         await self._release()
         await self.machine.kill()
 

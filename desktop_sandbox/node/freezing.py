@@ -92,8 +92,11 @@ class Freezing(Saving):
             log.exception("%s x freezing", live.machine.id)
 
     def _is_as_made(self, live: LiveSandbox) -> bool:
-        """Whether nothing was asked of it since it was restored from its template: nobody started anything there."""
-        return live.from_template and live.untouched
+        """Whether nobody asked anything of it since it was restored from its template, nor it of anybody.
+
+        Then nobody started anything there. Its browser may look up names by itself.
+        """
+        return live.from_template and live.untouched and not self.networks.connected(live.machine.id)
 
     async def _freeze(self, live: LiveSandbox, idle: Idleness) -> None:
         if live.used_at <= idle.since and live.machine.id not in self._watched and await live.freeze(idle.since):
@@ -105,7 +108,6 @@ class Freezing(Saving):
             return None
         traffic = self.networks.traffic(live.machine.id)
         moved, live.traffic = traffic != live.traffic, traffic
-        live.untouched = live.untouched and not moved
         if live.frozen:
             if moved:  # something came for it, and waits
                 await live.guest(by_itself=True)

@@ -64,6 +64,15 @@ def test_the_panels_clock_is_right_after_each_restore(make_sandbox: Callable[...
     until(is_right, "the clock to be right after a rollback")
 
 
+def test_a_desktop_that_nobody_touched_asks_nobody_for_anything_and_comes_to_rest(
+    make_sandbox: Callable[..., Sandbox],
+) -> None:
+    desktop = make_sandbox("desktop", freeze_after=3)
+    until(lambda: desktop.get_info().frozen, "the desktop to stand still", 60)
+    counters = desktop.network.get().counters
+    assert (counters["lookups"], counters["connections"]) == (0, 0), desktop.network.log()
+
+
 @pytest.mark.parametrize(
     ("app", "window_class", "program"),
     [("thunar", "thunar", "thunar"), ("xfce4-terminal", "xfce4-terminal", "xfce4-terminal")],
