@@ -36,8 +36,10 @@ def merged_ram(base: int, size_bytes: int, runs: Sequence[tuple[int, int]], page
     """
     target = new_ram(size_bytes)
     try:
-        for offset, data in _content(base, size_bytes):
-            os.pwrite(target, data, offset)
+        for begin, end in _segments(base, size_bytes):
+            at = os.lseek(target, begin, os.SEEK_SET)
+            while at < end:
+                at += os.sendfile(target, base, at, end - at)
         taken = 0
         for first, count in runs:
             done, length = 0, count * _PAGE_BYTES
@@ -124,17 +126,24 @@ class _Digest:
 def _content(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of everything that is not zero, on grain boundaries, in order."""
     position = 0
-    while position < size:
+    for first, last in _segments(descriptor, size):
+        begin = max(position, first - first % _GRAIN_BYTES)
+        end = min(size, last + -last % _GRAIN_BYTES)
+        for offset in range(begin, end, _CHUNK_BYTES):
+            yield from _grains(offset, os.pread(descriptor, min(_CHUNK_BYTES, end - offset), offset))
+        position = max(position, end)
+
+
+def _segments(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """(begin, end) of what is no hole, in order."""
+    end = 0
+    while end < size:
         try:
-            begin = os.lseek(descriptor, position, os.SEEK_DATA)
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
         except OSError:
             return
         end = os.lseek(descriptor, begin, os.SEEK_HOLE)
-        begin -= begin % _GRAIN_BYTES
-        end = min(size, end + -end % _GRAIN_BYTES)
-        for offset in range(max(begin, position), end, _CHUNK_BYTES):
-            yield from _grains(offset, os.pread(descriptor, min(_CHUNK_BYTES, end - offset), offset))
-        position = end
+        yield begin, end
 
 
 def _grains(offset: int, data: bytes) -> Iterator[tuple[int, bytes]]:
