@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "crowd", "soak")
-LONG = ("crowd", "soak")
+GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "live", "crowd", "soak")
+LONG = ("live", "crowd", "soak")
 """Measured only where they are asked for: they take minutes and much of the host's memory."""
 
 
@@ -27,6 +27,7 @@ class Counts:
     settle_s: float = 25.0
     saves: int = 10
     forks: Sequence[int] = (1, 4, 16, 64)
+    live: Sequence[int] = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
     crowd: int = 150
     soak_pauses: int = 100
     soak_creates: int = 1000
@@ -35,7 +36,7 @@ class Counts:
 
 QUICK = Counts(
     creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, forks=(2,),
-    crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
+    live=(1, 2), crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from desktop_sandbox.bench.crowd import measure_crowd
 from desktop_sandbox.bench.desk import DeskBench
 from desktop_sandbox.bench.eyes import EyesBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
+from desktop_sandbox.bench.live import measure_live
 from desktop_sandbox.bench.options import QUICK, Counts, Options
 from desktop_sandbox.bench.pool import POOL, measure_pool
 from desktop_sandbox.bench.progress import Bar
@@ -64,6 +65,8 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
+    if "live" in options.groups:
+        results.figures += measure_live(place, template, counts, bar)
     if "crowd" in options.groups:
         results.figures += measure_crowd(place, template, counts, bar)
     if "soak" in options.groups:
@@ -113,6 +116,8 @@ def ticks_of(options: Options) -> int:
         ticks += counts.saves + len(counts.forks)
     if "pool" in groups and options.url is None:
         ticks += counts.creates
+    if "live" in groups:
+        ticks += len(counts.live)
     if "crowd" in groups:
         ticks += counts.crowd
     if "soak" in groups:

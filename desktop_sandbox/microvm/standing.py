@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from desktop_sandbox.microvm.process import ProcessId
@@ -18,6 +18,7 @@ from desktop_sandbox.microvm.process import ProcessId
 NICE = 19
 """Of a machine that nobody waits for: a seventieth of the weight of others, so that a hundred do not outweigh one."""
 _LINGER_S = 0.1
+_PATIENCE_S = 20.0
 
 
 def may_give_way() -> bool:
@@ -25,12 +26,29 @@ def may_give_way() -> bool:
     return os.geteuid() == 0
 
 
-def beginners() -> int:
-    """How many machines may be started, or told who they are, at once: each is ready sooner than if all were.
+class Beginners:
+    """Lets few machines begin at once, to start or to be told who they are: each is ready sooner than if all did.
 
-    Where machines do not give way it is better to let all begin: those that are ready keep the others waiting.
+    Where machines do not give way all begin at once: those that are ready would keep the others waiting.
     """
-    return (os.cpu_count() or 1) + 1 if may_give_way() else 1_000_000
+
+    def __init__(self, count: int | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+        self._slots = asyncio.Semaphore(count or ((os.cpu_count() or 1) + 1 if may_give_way() else 1_000_000))
+        self._patience_s = patience_s
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Begin inside the block. Nobody waits longer for it than a machine that hangs may take."""
+        mine = True
+        try:
+            await asyncio.wait_for(self._slots.acquire(), self._patience_s)
+        except TimeoutError:
+            mine = False
+        try:
+            yield
+        finally:
+            if mine:
+                self._slots.release()
 
 
 class Standing:

@@ -17,7 +17,7 @@ from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxEr
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.microvm.standing import Standing
+from desktop_sandbox.microvm.standing import Beginners, Standing
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -33,7 +33,7 @@ class Attachment:
         self.machine = machine
         self.standing = Standing(machine.process.identity)
         """Who waits for it, beyond those who ask its agent."""
-        self.gate: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext()
+        self.beginners: Beginners | None = None
         """Passed to be told who it is: few do that at once."""
         self.uid: int | None = None
         self.origin = ""
@@ -50,8 +50,10 @@ class Attachment:
         """After so long without use it may stand still; 0: never; None: nobody looked it up yet."""
         self.frozen = False
         """Whether its vCPUs stand still in memory because nobody needs them."""
-        self.held = False
-        """Whether they do because memory was short, though its programs may work."""
+        self.held_at: float | None = None
+        """Since when they do only because memory was short, though its programs may work (monotonic)."""
+        self.rested = False
+        """Whether it ever stood still because nobody needed it."""
         self.used_at = time.monotonic()
         self.runs_since: float | None = None
         """When its vCPUs began to run (monotonic), if this server saw it; without `stood_still_s` it ran since."""
@@ -76,10 +78,15 @@ class Attachment:
 
         Raises ChannelError or DeadlineError, ConflictError where the machine was ended meanwhile.
         """
-        if not by_itself:
-            self.used_at = time.monotonic()
-            self.untouched = False
-        async with self._connecting, self.gate if self.wakes_as is not None else contextlib.nullcontext():
+        if by_itself:
+            return await self._guest(deadline_s)
+        self.used_at = time.monotonic()
+        self.untouched = False
+        with self.standing.awaited():
+            return await self._guest(deadline_s)
+
+    async def _guest(self, deadline_s: float) -> Guest:
+        async with self._connecting, self._turn():
             # its successor's machine listens at the same paths
             self._check_not_ended()
             self._release_brake()
@@ -102,6 +109,11 @@ class Attachment:
                 self._clock_late = False
                 guest.set_clock_first()
             return guest
+
+    def _turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if self.wakes_as is None or self.beginners is None:
+            return contextlib.nullcontext()
+        return self.beginners.turn()
 
     def _is_awaited(self, awaited: bool) -> None:
         self.standing.begin() if awaited else self.standing.end()
@@ -135,30 +147,38 @@ class Attachment:
             self._braked = False
             self.machine.process.go_on()
 
-    async def freeze(self, since: float) -> bool:
-        """Stop the vCPUs in memory, unless it was used after `since` (monotonic); whether they stand still.
+    async def freeze(self, since: float, *, hold: bool = False) -> bool:
+        """Stop the vCPUs in memory, unless it is watched or was used after `since` (monotonic).
 
-        MachineError if that fails; they go on then.
+        Returns whether they stand still. `hold`: only because memory is short. MachineError if that fails; they then go
+        on.
         """
         async with self._connecting:
             self._release_brake()
             if self._ended or self.frozen or self._acting.locked() or self.saving.locked() or self._is_asked():
                 return self.frozen
-            if self.used_at > since:
+            if self.used_at > since or self.standing.watched:
                 return False
             try:
                 with self.standing.awaited():  # among many that are nice it would take seconds
                     await self.machine.stop()
             except BaseException:
                 # QEMU may do it yet, though nobody waits for it any more
-                self.frozen, self._stopped_at = True, time.monotonic()
+                self._stands(hold=hold)
                 with contextlib.suppress(DesktopSandboxError):
                     await asyncio.shield(self._wake())
                 raise
-            self.frozen, self._stopped_at = True, time.monotonic()
-            if self._is_asked():  # by somebody who had the agent in hand already
+            self._stands(hold=hold)
+            if (
+                self._is_asked() or self.standing.watched
+            ):  # by somebody who had the agent in hand already, or came just now
                 await self._wake()
+            self.rested = self.rested or (self.frozen and not hold)
             return self.frozen
+
+    def _stands(self, *, hold: bool = False) -> None:
+        self.frozen, self._stopped_at = True, time.monotonic()
+        self.held_at = self._stopped_at if hold else None
 
     @property
     def has_just_begun(self) -> bool:
@@ -166,7 +186,7 @@ class Attachment:
 
         Its age says nothing of that: among many it hardly gets to it.
         """
-        return self.wakes_as is not None or (self.stood_still_s == 0 and (self.held or not self.frozen))
+        return not self.rested
 
     @property
     def stands_still(self) -> bool:
@@ -183,7 +203,7 @@ class Attachment:
         self.wakes_as = wakes_as
         async with self._connecting:
             await self.machine.stop()
-            self.frozen, self._stopped_at = True, time.monotonic()
+            self._stands()
 
     def _is_asked(self) -> bool:
         return self._channel is not None and self._channel.busy
@@ -196,7 +216,7 @@ class Attachment:
         if self.frozen:
             self.stood_still_s += time.monotonic() - self._stopped_at
             self._clock_late = True
-        self.frozen = self.held = False
+        self.frozen, self.held_at = False, None
 
     # --- checkpoint
 
@@ -207,6 +227,12 @@ class Attachment:
         False where the guest was not ready for that in time. Everything goes on at the end; with `for_good` only where
         the block fails.
         """
+        with self.standing.awaited():
+            async with self._still(for_good=for_good) as quiesced:
+                yield quiesced
+
+    @contextlib.asynccontextmanager
+    async def _still(self, *, for_good: bool) -> AsyncIterator[bool]:
         async with self._acting:
             try:
                 quiesced = await self._quiesce()
@@ -246,6 +272,7 @@ class Attachment:
 
     async def detach(self) -> None:
         """Let go; the machine runs on."""
+        self._release_brake()
         await self._release()
         await self.machine.detach()
 

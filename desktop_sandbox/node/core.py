@@ -13,10 +13,10 @@ from weakref import WeakValueDictionary
 
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError
-from desktop_sandbox.microvm.host import process_own_mib
+from desktop_sandbox.microvm.host import process_cpu_seconds, process_own_mib
 from desktop_sandbox.microvm.jail import SANDBOX_UIDS, first_uid, gateway_uid
 from desktop_sandbox.microvm.machine import Hypervisor
-from desktop_sandbox.microvm.standing import beginners
+from desktop_sandbox.microvm.standing import Beginners
 from desktop_sandbox.network.networks import Networks
 from desktop_sandbox.node.capacity import Figures, Limits, check_room, read_figures, still_to_come
 from desktop_sandbox.node.demand import Demand
@@ -34,6 +34,8 @@ log = logging.getLogger("desktop_sandbox.node")
 # what a desktop takes at first, beyond what it shares with its template; it may grow to its whole memory
 FIRST_MEMORY_MIB = 192
 FIRST_DISK_MIB = 64
+# what it computes until it has come to rest, and has taken that
+_BEGINS_CPU_S = 10.0
 _SAVES_AT_ONCE = 4
 
 
@@ -59,8 +61,7 @@ class NodeCore(ABC):
         """Snapshots that something is being made from."""
         self._promoting = asyncio.Lock()
         self._saves = asyncio.Semaphore(_SAVES_AT_ONCE)
-        self._beginners = asyncio.Semaphore(beginners())
-        """Machines that are being started, or told who they are."""
+        self._beginners = Beginners()
         self._creating = 0
         self._last_create = float("-inf")
         self._parked: list[Parked] = []
@@ -122,7 +123,8 @@ class NodeCore(ABC):
         begun = [live.machine.process.pid for live in self._live.values() if live.has_just_begun]
         if figures.available_memory_mib - self.limits.reserve_memory_mib >= needed_mib + FIRST_MEMORY_MIB * len(begun):
             return 0  # there is plenty, nobody need look
-        return still_to_come((process_own_mib(pid) for pid in begun), FIRST_MEMORY_MIB)
+        young = (pid for pid in begun if process_cpu_seconds(pid) < _BEGINS_CPU_S)
+        return still_to_come((process_own_mib(pid) for pid in young), FIRST_MEMORY_MIB)
 
     async def _relieve(self) -> bool:
         """Free some memory by putting away what nobody needs now; whether there was something."""

@@ -81,7 +81,7 @@ class Creating(Parking, Networking):
         try:
             if parked is None:
                 origin = origin or await self._origin(spec)
-                async with self._beginners:
+                async with self._beginners.turn():
                     mark("queue")
                     live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
                 fault_point("create.made")

@@ -24,7 +24,7 @@ class Ending(Upkeep):
 
     def _adopt(self, live: LiveSandbox) -> None:
         self._live[live.machine.id] = live
-        live.gate = self._beginners
+        live.beginners = self._beginners
         live.standing.watched = live.machine.id in self._watched
         if live.uid is not None:
             self._uids.add(live.uid)

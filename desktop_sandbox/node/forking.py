@@ -23,7 +23,7 @@ from desktop_sandbox.node.settling import caught_up
 from desktop_sandbox.snapshots.checkpoint import pages_expected
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
-from desktop_sandbox.snapshots.shared_base import is_less, shared_base
+from desktop_sandbox.snapshots.shared_base import base_bytes, is_less, shared_base
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -107,13 +107,21 @@ class Forking(Creating, Saving):
 
     async def _children(self, spec: SandboxSpec, size: tuple[int, int], count: int) -> Sequence[SandboxInfo]:
         origin = await self.snapshot_origin(str(spec.snapshot))
-        if not is_less(origin, count):
+        if not is_less(origin, count) or not self._has_room_for_base(origin, count):
             return await self._born(origin, spec, size, count)
         base = await asyncio.to_thread(shared_base, origin)
         try:
             return await self._born(base, spec, size, count)
         finally:
             os.close(base.memory_fd)
+
+    def _has_room_for_base(self, origin: Origin, count: int) -> bool:
+        """Whether the children fit beside it. Before they take less, it takes more than what they were checked for."""
+        try:
+            self._check_room(count, FIRST_MEMORY_MIB + (base_bytes(origin) >> 20) // count + 1)
+        except CapacityError:
+            return False
+        return True
 
     async def _born(
         self, origin: Origin, spec: SandboxSpec, size: tuple[int, int], count: int

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from desktop_sandbox.errors import DesktopSandboxError
@@ -37,6 +38,14 @@ _TICK_S = 1.0
 _LOOK_S = 20.0
 
 
+@dataclass
+class Queue:
+    """Desktops that are to be looked into, and the one that is."""
+
+    wanted: dict[LiveSandbox, Idleness] = field(default_factory=dict)
+    at: LiveSandbox | None = None
+
+
 class Freezing(Saving):
     """The part of a node that lets idle machines stand still."""
 
@@ -51,35 +60,39 @@ class Freezing(Saving):
     async def _keep_still(self) -> None:
         """Until cancelled."""
         quiet: WeakKeyDictionary[LiveSandbox, Idleness] = WeakKeyDictionary()
-        wanted: dict[LiveSandbox, Idleness] = {}
-        looks = asyncio.create_task(self._look_in_turn(wanted))
+        queue = Queue()
+        looks = asyncio.create_task(self._look_in_turn(queue))
         try:
             while True:
                 await asyncio.sleep(_TICK_S)
                 for live in list(self._live.values()):
-                    if live in wanted:
+                    if live is queue.at:
                         continue
+                    # who waits for a look is still watched from outside: it may begin to work meanwhile
+                    queue.wanted.pop(live, None)
                     with self._not_for_this_one(live):
                         idle = await self._consider(live, quiet)
                         if idle is not None and self._is_as_made(live):
                             await self._freeze(live, idle)
                         elif idle is not None:
-                            wanted[live] = idle
+                            queue.wanted[live] = idle
         finally:
             looks.cancel()
 
-    async def _look_in_turn(self, wanted: dict[LiveSandbox, Idleness]) -> None:
+    async def _look_in_turn(self, queue: Queue) -> None:
         """Look into those guests, one after another. A look takes a part of a second, and among many far longer."""
         while True:
             await asyncio.sleep(_TICK_S / 4)
-            while wanted:
-                live, idle = next(iter(wanted.items()))
+            while queue.wanted:
+                live, idle = max(queue.wanted.items(), key=lambda item: -item[1].since)
+                del queue.wanted[live]
+                queue.at = live
                 with self._not_for_this_one(live):
                     if not live.frozen and live.used_at <= idle.since and not live.busy:
                         young = await self._young(live)
                         if idle.found(time.monotonic(), young):
                             await self._freeze(live, idle)
-                del wanted[live]
+                queue.at = None
 
     @contextlib.contextmanager
     def _not_for_this_one(self, live: LiveSandbox) -> Iterator[None]:
@@ -109,14 +122,15 @@ class Freezing(Saving):
         traffic = self.networks.traffic(live.machine.id)
         moved, live.traffic = traffic != live.traffic, traffic
         if live.frozen:
-            if moved:  # something came for it, and waits
+            quiet.pop(live, None)  # what it did before says nothing of what it does when it goes on
+            if moved and live.held_at is None:  # something came for it, and waits
                 await live.guest(by_itself=True)
             return None
         freeze_after_s = await self._freeze_after_s(live)
         if freeze_after_s <= 0:
             return None
         now = time.monotonic()
-        idle = quiet.setdefault(live, Idleness(freeze_after_s, live.used_at))
+        idle = quiet.setdefault(live, Idleness(freeze_after_s, now))
         if live.busy or moved or live.machine.id in self._watched:
             idle.disturbed(now)
         elif live.used_at > idle.since:

@@ -14,6 +14,8 @@ from desktop_sandbox.node.capacity import Limits
 
 EASE_MIB = 256
 """So much more than what is kept for the host is freed once it is short, lest it is short again at once."""
+HELD_S = 15.0
+"""What was held for so long while memory stayed short goes to disk like an idle one, rather than wait for ever."""
 AGAIN_S = 60.0
 """One that could not be put away is left alone for so long."""
 
@@ -25,8 +27,8 @@ class Idle:
     id: str
     used_at: float
     failed_at: float | None = None
-    held: bool = False
-    """Its programs may work: it stands still only because memory is short."""
+    held_at: float | None = None
+    """Its programs may work: it stands still only because memory was short, since then."""
 
 
 def is_short(limits: Limits, available_mib: int, *, easing: bool) -> bool:
@@ -40,10 +42,11 @@ def is_running_out(limits: Limits, available_mib: int) -> bool:
 
 
 def next_to_go(found: Sequence[Idle], now: float, *, running_out: bool) -> str | None:
-    """The one that nobody has used for longest, a held one only if `running_out`; None if none can go now."""
+    """The one that nobody has used for longest, a held one in the last resort; None if none can go now."""
     able = [
         idle
         for idle in found
-        if (running_out or not idle.held) and (idle.failed_at is None or now - idle.failed_at > AGAIN_S)
+        if (running_out or idle.held_at is None or now - idle.held_at > HELD_S)
+        and (idle.failed_at is None or now - idle.failed_at > AGAIN_S)
     ]
-    return min(able, key=lambda idle: (idle.held, idle.used_at, idle.id)).id if able else None
+    return min(able, key=lambda idle: (idle.held_at is not None, idle.used_at, idle.id)).id if able else None

@@ -8,12 +8,14 @@ waits for is held at once: its vCPUs stand still, and go on, one desktop after a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.capacity import read_figures
-from desktop_sandbox.node.pressure import Idle, is_running_out, is_short, next_to_go
+from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.pressure import AGAIN_S, Idle, is_running_out, is_short, next_to_go
 from desktop_sandbox.node.returning import Returning
 
 log = logging.getLogger("desktop_sandbox.node")
@@ -44,14 +46,15 @@ class Reclaiming(Returning):
 
     async def _keep_from_running_out(self) -> None:
         """Until cancelled. Beside `_keep_memory`, which may wait for one machine for seconds."""
+        going_on: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(_TICK_S / 4)
             try:
                 available = self._available_mib()
                 if is_running_out(self.limits, available):
                     await self._hold()
-                elif not is_short(self.limits, available, easing=True):
-                    await self._let_one_go_on()
+                elif not is_short(self.limits, available, easing=False) and (going_on is None or going_on.done()):
+                    going_on = self._start_soon(self._let_one_go_on(), "what was held goes on")
             except Exception:
                 log.exception("keeping memory from running out")
 
@@ -63,27 +66,38 @@ class Reclaiming(Returning):
             for name, live in self._live.items()
             if not (live.frozen or live.busy or live.used_at > since or name in self._watched)
         ]
-        able = [live for live in able if await self._freeze_after_s(live) > 0 and not live.busy]
+        held = [live for live in able if await self._may_stand_still(live)]
         # QEMU's own stop needs processor time, which a crowd that fills the memory does not leave
-        for live in able:
+        for live in held:
             if not live.busy:
                 live.brake()
-        for live in able:
+        for live in held:
             try:
-                live.held = await live.freeze(since)
+                await live.freeze(since, hold=True)
             except DesktopSandboxError as error:
                 log.warning("%s x not held: %s", live.machine.id, error.message)
-        if able:
-            log.info("%d desktops are held, memory is short", len(able))
+        if held:
+            log.info("%d desktops are held, memory is short", len(held))
+
+    async def _may_stand_still(self, live: LiveSandbox) -> bool:
+        with contextlib.suppress(DesktopSandboxError):  # it may have ended meanwhile
+            return await self._freeze_after_s(live) > 0
+        return False
 
     async def _let_one_go_on(self) -> None:
-        held = [live for live in self._live.values() if live.held]
-        if held:
-            live = max(held, key=lambda one: one.used_at)
+        now = time.monotonic()
+        able = [
+            live
+            for name, live in self._live.items()
+            if live.held_at is not None and now - self._not_put_away.get(name, now - 2 * AGAIN_S) > AGAIN_S
+        ]
+        if able:
+            live = max(able, key=lambda one: one.used_at)
             try:
                 await live.guest(by_itself=True)
                 await asyncio.sleep(_TICK_S)  # it is seen first how much it takes
             except DesktopSandboxError as error:
+                self._not_put_away[live.machine.id] = time.monotonic()
                 log.warning("%s x does not go on: %s", live.machine.id, error.message)
 
     def _available_mib(self) -> int:
@@ -112,7 +126,7 @@ class Reclaiming(Returning):
         """Desktops that stand still, unwatched."""
         self._not_put_away = {name: at for name, at in self._not_put_away.items() if name in self._live}
         return [
-            Idle(name, live.used_at, self._not_put_away.get(name), live.held)
+            Idle(name, live.used_at, self._not_put_away.get(name), live.held_at)
             for name, live in self._live.items()
             if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None
         ]

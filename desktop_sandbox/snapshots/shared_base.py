@@ -12,12 +12,17 @@ from desktop_sandbox.snapshots.ram import merged_ram, seal
 from desktop_sandbox.snapshots.restore import Origin
 
 
+def base_bytes(origin: Origin) -> int:
+    """Memory that a base of its own takes."""
+    assert origin.delta is not None
+    return os.fstat(origin.memory_fd).st_blocks * 512 + len(origin.delta.pages)
+
+
 def is_less(origin: Origin, count: int) -> bool:
     """Whether a base for `count` children takes less memory than a copy of the checkpoint's pages for each."""
     if origin.delta is None:
         return False
-    delta_bytes = len(origin.delta.pages)
-    return os.fstat(origin.memory_fd).st_blocks * 512 + delta_bytes < count * delta_bytes
+    return base_bytes(origin) < count * len(origin.delta.pages)
 
 
 def shared_base(origin: Origin) -> Origin:

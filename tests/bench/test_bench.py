@@ -21,7 +21,7 @@ from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 TINY = Counts(
     creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, forks=(2,),
-    crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
+    live=(1, 2), crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
 )  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
         "checkpoint.stopped", "checkpoint.done", "rollback", "pause", "resume", "fork.2.made", "fork.2.acted",
         "pool.create", "pool.acted",
+        "live.1.click", *(["live.2.click"] if figures["live.count"]["p50"] else []), "live.count",
         "crowd.count", "crowd.frozen", "crowd.create", "crowd.memory", "crowd.taken", "crowd.answered",
         "soak.cycle", "soak.lost", "soak.create", "soak.forks", "soak.left.descriptors", "soak.left.threads",
         "soak.left.memory", "soak.left.processes", "soak.left.files",
@@ -127,7 +128,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
             "key", "label", "unit", "samples", "against", "p50", "p95", "n", "ratio", "target", "ok",
         }  # fmt: skip
         assert figure["n"] == len(figure["samples"]) > 0
-        assert figure["p50"] > 0 or figure["key"].startswith(("cpu.idle", "soak.l", "crowd.taken"))
+        assert figure["p50"] > 0 or figure["key"].startswith(("cpu.idle", "soak.l", "crowd.taken", "live.count"))
     assert figures["soak.lost"]["p50"] == figures["soak.left.processes"]["p50"] == 0
     assert figures["soak.left.files"]["p50"] == 0
     assert figures["create.one"]["target"] == 250

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop_sandbox.node.capacity import Limits
-from desktop_sandbox.node.pressure import AGAIN_S, EASE_MIB, Idle, is_running_out, is_short, next_to_go
+from desktop_sandbox.node.pressure import AGAIN_S, EASE_MIB, HELD_S, Idle, is_running_out, is_short, next_to_go
 
 LIMITS = Limits(reserve_memory_mib=1024)
 
@@ -22,13 +22,15 @@ def test_the_one_that_nobody_used_for_longest_goes_first() -> None:
 
 
 def test_what_may_work_goes_after_all_that_is_idle() -> None:
-    found = [Idle("works", 10.0, held=True), Idle("idle", 30.0)]
+    found = [Idle("works", 10.0, held_at=99.0), Idle("idle", 30.0)]
     assert next_to_go(found, 100.0, running_out=True) == "idle"
     assert next_to_go(found[:1], 100.0, running_out=True) == "works"
 
 
 def test_what_may_work_stays_unless_memory_runs_out() -> None:
-    assert next_to_go([Idle("works", 10.0, held=True)], 100.0, running_out=False) is None
+    held = Idle("works", 10.0, held_at=100.0)
+    assert next_to_go([held], 100.0 + HELD_S, running_out=False) is None
+    assert next_to_go([held], 101.0 + HELD_S, running_out=False) == "works"  # else it waited for its own memory
     assert not is_running_out(LIMITS, 512)
     assert is_running_out(LIMITS, 511)
 

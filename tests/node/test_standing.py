@@ -12,7 +12,7 @@ import pytest
 
 from desktop_sandbox.microvm.host import boot_id, process_start_time
 from desktop_sandbox.microvm.process import ProcessId
-from desktop_sandbox.microvm.standing import NICE, Standing
+from desktop_sandbox.microvm.standing import NICE, Beginners, Standing
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process less nice again")
 
@@ -76,6 +76,26 @@ async def test_a_watched_machine_does_not_give_way(process: ProcessId) -> None:
     assert nice(process) == {NICE}
 
 
+async def test_few_begin_at_once_and_nobody_waits_for_ever() -> None:
+    beginners, at_once, most = Beginners(2), 0, 0
+
+    async def begin() -> None:
+        nonlocal at_once, most
+        async with beginners.turn():
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.01)
+            at_once -= 1
+
+    await asyncio.gather(*(begin() for _ in range(7)))
+    assert most == 2
+    hasty = Beginners(1, patience_s=0.05)
+    async with hasty.turn(), hasty.turn():  # the first hangs
+        pass
+    async with hasty.turn():
+        pass
+
+
 @needs_root
 async def test_a_machine_given_up_is_left_as_it_is(process: ProcessId) -> None:
     standing = Standing(process)
@@ -88,15 +108,17 @@ async def test_a_machine_given_up_is_left_as_it_is(process: ProcessId) -> None:
 
 async def test_another_process_of_the_same_id_is_left_alone(process: ProcessId) -> None:
     standing = Standing(ProcessId(process.pid, process.start_time - 1, process.boot))
+    before = nice(process)
     with standing.awaited():
         pass
     await settled()
-    assert nice(process) == {0}
+    assert nice(process) == before
 
 
 async def test_without_root_nothing_gives_way_as_it_could_not_come_back(process: ProcessId) -> None:
     standing = Standing(process, allowed=False)
+    before = nice(process)
     with standing.awaited():
         pass
     await settled()
-    assert nice(process) == {0}
+    assert nice(process) == before

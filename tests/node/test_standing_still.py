@@ -26,7 +26,7 @@ from guest_image.agent.protocol import FrameReader, Kind, encode_json, load_obje
 
 class Peer:
     """QEMU and the agent of one machine. `refuses`: what QEMU or the agent answers with an error; `silent`: ports that
-    are not greeted, and commands that QEMU answers only when it is asked for the next."""
+    are not greeted, commands that QEMU answers only when it is asked for the next, and what the agent never answers."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -67,6 +67,8 @@ class Peer:
                         writer.write(encode_json(Kind.WELCOME, 0, answer))
                 elif frame.kind is Kind.REQUEST:
                     self.asked.append(asked["op"])
+                    if asked["op"] in self.silent:
+                        continue
                     if asked["op"] in self.refuses:
                         refusal = {"code": "internal", "message": "no"}
                         writer.write(encode_json(Kind.ERROR, frame.request, refusal))
@@ -183,3 +185,50 @@ async def test_a_channel_that_shakes_hands_is_busy(peer: Peer, machine: Machine)
     await asyncio.wait([opening])
     assert not channel.busy
     await channel.aclose()
+
+
+async def test_what_is_held_has_not_come_to_rest(peer: Peer, machine: Machine) -> None:
+    live = attachment(machine)
+    assert live.has_just_begun
+    assert await live.freeze(time.monotonic(), hold=True)
+    assert live.held_at is not None
+    await live.thaw()
+    assert (live.held_at, live.frozen, live.has_just_begun) == (None, False, True)
+    await until(lambda: not live.busy)
+    assert await live.freeze(time.monotonic())
+    assert live.held_at is None
+    await live.thaw()
+    assert not live.has_just_begun
+
+
+async def test_what_is_watched_does_not_stand_still(peer: Peer, machine: Machine) -> None:
+    live = attachment(machine)
+    live.standing.watched = True
+    assert not await live.freeze(time.monotonic())
+    assert peer.asked == []
+    live.standing.watched = False
+    peer.silent.add("stop")
+    freezing = asyncio.create_task(live.freeze(time.monotonic()))
+    await until(lambda: peer.asked == ["stop"])
+    live.standing.watched = True  # it came while it was being stopped
+    await machine.qmp.execute("query-status")
+    assert not await freezing
+    assert peer.asked[-1] == "cont"
+
+
+async def test_who_waits_is_told_also_where_no_answer_comes(peer: Peer, machine: Machine) -> None:
+    said: list[bool] = []
+    peer.silent.add("never")
+    channel = await AgentChannel.connect(*machine.port_paths(), on_awaited=said.append)
+    await channel.request("some.op")
+    assert said == [True, False]
+    waiting = [asyncio.create_task(channel.request("never")) for _ in range(2)]
+    await until(lambda: peer.asked.count("never") == 2)
+    await channel.request("some.op")
+    assert said == [True, False, True]
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    assert said == [True, False, True]
+    await channel.aclose()
+    await asyncio.wait(waiting)
+    assert said == [True, False, True, False]
