@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ class XvfbNode:
 
     def listen(self, heard: Heard) -> None:
         """There is no news of an Xvfb."""
+
+    def watched(self, sandbox_ids: Collection[str]) -> None:
+        """An Xvfb runs on, whoever looks."""
 
     async def get(self, sandbox_id: str) -> SandboxInfo:
         """The one desktop there is."""
