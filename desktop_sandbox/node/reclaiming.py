@@ -76,6 +76,8 @@ class Reclaiming(Returning):
                 await live.freeze(since, hold=True)
             except DesktopSandboxError as error:
                 log.warning("%s x not held: %s", live.machine.id, error.message)
+            except Exception:  # whatever it is, the others must not stay with the brake on
+                log.exception("%s x not held", live.machine.id)
         if held:
             log.info("%d desktops are held, memory is short", len(held))
 
