@@ -96,7 +96,10 @@ async def test_idle_desktops_go_to_disk_and_come_back_with_the_next_call(
     assert [info.kind for info in await node.snapshots()] == []
 
 
-COUNT = "nohup sh -c 'n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/new; mv /tmp/new /tmp/count; done' > /dev/null 2>&1 & sleep 1"
+COUNT = (
+    "nohup sh -c 'n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/new; mv /tmp/new /tmp/count; done'"
+    " > /dev/null 2>&1 & sleep 1"
+)
 
 
 async def test_what_works_unwatched_is_held_meanwhile_and_goes_to_disk_last(
