@@ -74,7 +74,7 @@ def _check(screen: Colours, picture: Colours, scales: tuple[float, float]) -> No
         raise InvalidRequestError(
             f"A picture of {width} x {height} pixels is found everywhere.", hint=f"At least {_LEAST_SIDE} a side."
         )
-    if picture.reshape(-1, 3).std(axis=0).max() < _LEAST_DEVIATION:
+    if np.max(picture.reshape(-1, 3).std(axis=0)) < _LEAST_DEVIATION:
         raise InvalidRequestError("The picture is of one colour.", hint="Give a part that has something on it.")
     rows, columns = screen.shape[:2]
     if round(height * low) > rows or round(width * low) > columns:
