@@ -1,21 +1,26 @@
 """Decides which requests for a keyframe are real. Pure; times are seconds, passed in.
 
 A browser asks about once a second when no frame comes (libwebrtc does so while packets of any kind arrive), which on a
-still screen is always. Such a request is ignored if the newest frame has arrived and nothing was lost. Where a keyframe
-loses packets of its own, retransmission heals it and no report says so: then requests are heard ever more seldom, until
-the screen changes.
+still screen is always. Such a request is ignored if the newest frame has arrived and nothing is missing.
+
+Receiver reports count what was lost, not what was sent once more and came then. A receiver that asks for what it misses
+(NACK) goes on asking each round trip: once it is silent, all has come. Where one never asks, a loss sticks until a
+keyframe; as that may lose packets of its own, requests are then heard ever more seldom until the screen changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 DEBOUNCE_S = 0.5
 SETTLE_S = 3.0  # a new viewer may need a second keyframe before its decoder runs
 SLACK_S = 0.25
-FOLLOWS_S = 1.0  # frames that only make a still screen crisp come within this time of a keyframe
+MENDED_S = 0.3  # and two round trips: who misses something still asks within that time
+HOPELESS = 8  # so often asked for, a packet does not come any more; libwebrtc gives up after ten times
 AGAIN_S = 1.0  # after one keyframe that was asked for; twice as long after each further one
 MOST_AGAIN_S = 16.0
+_MOST_ASKED = 4096
 
 
 @dataclass
@@ -28,32 +33,46 @@ class Receipts:
     seen_seq: int | None = field(default=None, init=False)
     rtt_s: float = field(default=0.0, init=False)
     lost: bool = field(default=False, init=False)
+    _asked_at: float | None = field(default=None, init=False)
+    _asked: dict[int, int] = field(default_factory=dict, init=False)
+    _hopeless: bool = field(default=False, init=False)
     _lost_total: int = field(default=0, init=False)
     _key_at: float = field(default=float("-inf"), init=False)
     _heard: bool = field(default=False, init=False)
     _in_a_row: int = field(default=0, init=False)
 
-    def sent(self, seq: int, now: float, *, key: bool = False) -> None:
-        """The last packet of a frame was sent. A keyframe heals what was lost before it."""
+    def sent(self, seq: int, now: float, *, key: bool = False, changed: bool = True) -> None:
+        """The last packet of a frame was sent; `changed`: it is another picture. A keyframe heals what was lost."""
         self.newest_seq, self.newest_at = seq, now
         if key:
-            self.lost = False
+            self.lost = self._hopeless = False
+            self._asked.clear()
             self._in_a_row += self._heard
             self._key_at, self._heard = now, False
-        elif now - self._key_at > FOLLOWS_S:
+        elif changed:
             self._in_a_row = 0
 
+    def missing(self, seqs: Sequence[int], now: float, *, kept: bool) -> None:
+        """The receiver asked for these packets once more; they were sent if all are `kept` still."""
+        self._asked_at = now
+        for seq in seqs:
+            self._asked[seq] = self._asked.get(seq, 0) + 1
+            self._hopeless |= not kept or self._asked[seq] >= HOPELESS
+        if len(self._asked) > _MOST_ASKED:
+            self._asked.clear()
+
     def reported(self, highest_seq: int, fraction_lost: float, lost_total: int) -> None:
-        """A receiver report came. Losses stick until a keyframe is sent, since only then they are surely healed."""
+        """A receiver report came. Losses stick until they are healed: see the module."""
         self.seen_seq = highest_seq & 0xFFFF
         if fraction_lost > 0 or lost_total > self._lost_total:
             self.lost = True
         self._lost_total = lost_total
 
-    @property
-    def complete(self) -> bool:
-        """Whether the newest frame has arrived and nothing was lost since the last keyframe."""
-        if self.lost or self.newest_seq is None or self.seen_seq is None:
+    def complete(self, now: float) -> bool:
+        """Whether the newest frame has arrived and nothing is missing any more."""
+        if self.newest_seq is None or self.seen_seq is None or self._hopeless:
+            return False
+        if self.lost and (self._asked_at is None or now - self._asked_at < MENDED_S + 2 * self.rtt_s):
             return False
         return (self.seen_seq - self.newest_seq) & 0xFFFF < 0x8000
 
@@ -61,7 +80,7 @@ class Receipts:
         """Whether a request that comes now is to be heard."""
         if now - self.joined < SETTLE_S:
             return True
-        if self.complete and now - self.newest_at >= SLACK_S + self.rtt_s:
+        if self.complete(now) and now - self.newest_at >= SLACK_S + self.rtt_s:
             return False
         if self._in_a_row and now - self._key_at < min(MOST_AGAIN_S, AGAIN_S * 2 ** (self._in_a_row - 1)):
             return False

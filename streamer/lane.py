@@ -143,7 +143,7 @@ class Lane:
             self._refinement.changed(now)
         else:
             self._refinement.encoded(len(data), bps / 8 / self._fps, now)
-        return self._made(encoder.codec, key, data, captured, started)
+        return self._made(encoder.codec, key, data, captured, started, changed=changed)
 
     def _open(self, picture: Picture, now: float) -> Encoder:
         width, height = self._size = picture.size
@@ -161,7 +161,9 @@ class Lane:
         self._dirty = False
         return self._made("jpeg", True, data, picture.captured_s, started)
 
-    def _made(self, codec: str, key: bool, data: bytes, captured: float, started: float) -> EncodedFrame:
+    def _made(
+        self, codec: str, key: bool, data: bytes, captured: float, started: float, *, changed: bool = True
+    ) -> EncodedFrame:
         done = now_s()
         if key:
             self._gate.made(done)
@@ -170,4 +172,4 @@ class Lane:
         self.figures.encode_ms.add((done - started) * 1000, done)
         self.figures.sent_bits.add(8 * len(data), done)
         self._seq = (self._seq + 1) & 0xFFFFFFFF
-        return EncodedFrame(codec, self._seq, key, data, *self._size, captured, done)
+        return EncodedFrame(codec, self._seq, key, data, *self._size, captured, done, changed)

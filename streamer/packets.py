@@ -24,6 +24,8 @@ class EncodedFrame:
     height: int
     captured_s: float
     encoded_s: float
+    changed: bool = True
+    """Whether it is another picture than the frame before."""
 
     @property
     def rtp_time(self) -> int:

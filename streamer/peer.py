@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiortc import (
@@ -152,6 +153,10 @@ class PeerViewer(Viewer):
         if self._receipts.needs_keyframe(now_s()):
             self._desktop.ask_keyframe(self)
 
+    def missing(self, seqs: Sequence[int], *, kept: bool) -> None:
+        """See Feedback."""
+        self._receipts.missing(seqs, now_s(), kept=kept)
+
     def reported(self, highest_seq: int, loss: float, lost_total: int, rtt_s: float | None) -> None:
         """See Feedback."""
         self.figures.loss = loss
@@ -174,7 +179,7 @@ class PeerViewer(Viewer):
     def sent(self, frame: EncodedFrame, last_seq: int, rtp_time: int) -> None:
         """See Feedback."""
         now = now_s()
-        self._receipts.sent(last_seq, now, key=frame.key)
+        self._receipts.sent(last_seq, now, key=frame.key, changed=frame.changed)
         figures = self.figures
         figures.sent += 1
         figures.sent_ms.add((now - frame.encoded_s) * 1000, now)

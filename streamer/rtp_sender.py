@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 import aiortc.codecs
@@ -49,6 +49,10 @@ class Feedback(Protocol):
 
     def keyframe_requested(self) -> None:
         """PLI or FIR."""
+        ...
+
+    def missing(self, seqs: Sequence[int], *, kept: bool) -> None:
+        """NACK: packets that the receiver asks for once more; `kept`: all of them were still there."""
         ...
 
     def reported(self, highest_seq: int, loss: float, lost_total: int, rtt_s: float | None) -> None:
@@ -197,6 +201,8 @@ class FrameSender:
                     self._feedback.reported(
                         report.highest_sequence, report.fraction_lost / 256, report.packets_lost, rtt
                     )
+        elif isinstance(packet, rtp.RtcpRtpfbPacket) and packet.fmt == rtp.RTCP_RTPFB_NACK:
+            self._feedback.missing(packet.lost, kept=all(self._keeps(seq) for seq in packet.lost))
         elif isinstance(packet, rtp.RtcpPsfbPacket) and packet.fmt == rtp.RTCP_PSFB_APP:
             try:
                 bps, ssrcs = rtp.unpack_remb_fci(packet.fci)
@@ -204,6 +210,10 @@ class FrameSender:
                 return
             if self._sender._ssrc in ssrcs:
                 self._feedback.remb(bps)
+
+    def _keeps(self, seq: int) -> bool:
+        packet = self._get("rtp_history").get(seq % HISTORY_PACKETS)
+        return packet is not None and packet.sequence_number == seq
 
     def _round_trip(self, last_report: int, delay: int) -> float | None:
         for middle, sent_at in self._reports:

@@ -43,7 +43,7 @@ class CreateBench:
         self._bar.tick(4)
         many = self._counts.at_once
         return [
-            Figure("create.one", "create → first action done, one after another", "ms", one),
+            Figure("create.one", "create → first action done, one after another", "ms", one, "usual.boot"),
             Figure("create.at_once.each", f"create → first action done, {many} at once: each", "ms", each),
             Figure("create.at_once.all", f"create → first action done, {many} at once: all", "ms", [together]),
         ]

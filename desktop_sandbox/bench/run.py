@@ -23,6 +23,7 @@ from desktop_sandbox.bench.siblings import Siblings
 from desktop_sandbox.bench.snapshots import SnapshotBench
 from desktop_sandbox.bench.soak import measure_soak
 from desktop_sandbox.bench.steps import measure_steps
+from desktop_sandbox.bench.usual import measure_usual
 
 
 def run(options: Options) -> int:
@@ -65,6 +66,8 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
+        if place.pid is not None:  # else the desktops are another host's, and nothing could be compared
+            results.figures += measure_usual(template, counts, bar)
     if "live" in options.groups:
         results.figures += measure_live(place, template, counts, bar)
     if "crowd" in options.groups:
@@ -114,6 +117,7 @@ def ticks_of(options: Options) -> int:
         ticks += counts.siblings
     if "snapshots" in groups:
         ticks += counts.saves + len(counts.forks)
+        ticks += 1 + counts.usual_saves if options.url is None else 0
     if "pool" in groups and options.url is None:
         ticks += counts.creates
     if "live" in groups:

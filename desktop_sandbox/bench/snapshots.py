@@ -62,11 +62,11 @@ class SnapshotBench:
             resumed.append(took_ms(lambda: (desktop.resume(), desktop.get_cursor_position())))
             self._bar.tick()
         return [
-            Figure("checkpoint.stopped", "checkpoint: the desktop stands still", "ms", stopped),
+            Figure("checkpoint.stopped", "checkpoint: the desktop stands still", "ms", stopped, "usual.savevm"),
             Figure("checkpoint.done", "checkpoint: the call", "ms", whole),
-            Figure("rollback", "rollback: the call", "ms", back, "loadvm"),
-            Figure("pause", "pause: the call", "ms", paused),
-            Figure("resume", "resume → first answer", "ms", resumed),
+            Figure("rollback", "rollback: the call", "ms", back, "usual.loadvm"),
+            Figure("pause", "pause: the call", "ms", paused, "usual.migrate"),
+            Figure("resume", "resume → first answer", "ms", resumed, "usual.incoming"),
         ]
 
     def _forks(self, desktop: Sandbox) -> list[Figure]:

@@ -93,7 +93,7 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
     state_fd = os.open(work / "state.bin", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         async with booted(work, recipe, image, hypervisor, ram_fd, report) as (machine, guest):
-            await _warm_up(guest, recipe, report)
+            await warm_up(guest, recipe, report)
             await _rehearse(guest, report)
             idle_cpu = await _settle(machine, report)
             display = await guest.display()
@@ -210,24 +210,25 @@ async def _boot_once(
         raise
 
 
-async def _warm_up(guest: Guest, recipe: Recipe, report: Report) -> None:
+async def warm_up(guest: Guest, recipe: Recipe, report: Report) -> None:
+    """Wait for a booted machine's desktop, and do what its recipe says to warm it up."""
     await guest.set_identity(Identity.new(TEMPLATE_HOSTNAME), thaw=True)
     report(Step("desktop", 0.3, "waiting for the desktop"))
     await guest.wait_for([condition.to_wire() for condition in recipe.ready], READY_DEADLINE_S)
 
-    async def done(warm_up: WarmUp) -> None:
-        if warm_up.until:
-            await guest.wait_for([condition.to_wire() for condition in warm_up.until], warm_up.timeout_ms / 1000)
+    async def done(step: WarmUp) -> None:
+        if step.until:
+            await guest.wait_for([condition.to_wire() for condition in step.until], step.timeout_ms / 1000)
 
     beside: list[asyncio.Task[None]] = []
     try:
-        for index, warm_up in enumerate(recipe.warm_up):
-            report(Step("warm up", 0.5 + 0.2 * index / len(recipe.warm_up), " ".join(warm_up.argv)[:60]))
-            await guest.launch(warm_up.argv, timeout_s=warm_up.timeout_ms / 1000)
-            if warm_up.beside:
-                beside.append(asyncio.create_task(done(warm_up)))
+        for index, step in enumerate(recipe.warm_up):
+            report(Step("warm up", 0.5 + 0.2 * index / len(recipe.warm_up), " ".join(step.argv)[:60]))
+            await guest.launch(step.argv, timeout_s=step.timeout_ms / 1000)
+            if step.beside:
+                beside.append(asyncio.create_task(done(step)))
             else:
-                await done(warm_up)
+                await done(step)
         await asyncio.gather(*beside)
     finally:
         for waiting in beside:

@@ -20,8 +20,8 @@ from desktop_sandbox.errors import ServerError
 from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 TINY = Counts(
-    creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, forks=(2,),
-    live=(1, 2), crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
+    creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, usual_saves=1,
+    forks=(2,), live=(1, 2), crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
 )  # fmt: skip
 
 
@@ -117,6 +117,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
         "checkpoint.stopped", "checkpoint.done", "rollback", "pause", "resume", "fork.2.made", "fork.2.acted",
+        "usual.boot", "usual.savevm", "usual.loadvm", "usual.migrate", "usual.incoming",
         "pool.create", "pool.acted",
         "live.1.click", *(["live.2.click"] if figures["live.count"]["p50"] else []), "live.count",
         "crowd.count", "crowd.frozen", "crowd.create", "crowd.memory", "crowd.taken", "crowd.answered",

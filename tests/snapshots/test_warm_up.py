@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from desktop_sandbox.errors import MachineError
-from desktop_sandbox.snapshots.build import _warm_up
+from desktop_sandbox.snapshots.build import warm_up
 from guest_image.recipe import Condition, WarmUp, load_recipe
 
 RECIPE = replace(
@@ -52,7 +52,7 @@ class Guest:
 
 async def test_the_next_do_not_wait_for_what_is_beside_and_the_template_does() -> None:
     guest = Guest()
-    await _warm_up(guest, RECIPE, lambda _: None)  # type: ignore[arg-type]
+    await warm_up(guest, RECIPE, lambda _: None)  # type: ignore[arg-type]
     assert [each for each in guest.did if each != "/slow"] == ["slow", "first", "/first", "second", "/second"]
     assert guest.did.index("/slow") > guest.did.index("second")
 
@@ -60,4 +60,4 @@ async def test_the_next_do_not_wait_for_what_is_beside_and_the_template_does() -
 @pytest.mark.parametrize("fails", ["/slow", "/first"])
 async def test_what_does_not_come_is_told_wherever_it_is_waited_for(fails: str) -> None:
     with pytest.raises(MachineError, match=f"{fails} did not come"):
-        await _warm_up(Guest(fails), RECIPE, lambda _: None)  # type: ignore[arg-type]
+        await warm_up(Guest(fails), RECIPE, lambda _: None)  # type: ignore[arg-type]

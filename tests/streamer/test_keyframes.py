@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamer.keyframes import DEBOUNCE_S, SETTLE_S, KeyframeGate, Receipts
+from streamer.keyframes import DEBOUNCE_S, HOPELESS, MENDED_S, SETTLE_S, KeyframeGate, Receipts
 
 
 def settled(now: float = 100.0) -> Receipts:
@@ -45,7 +45,7 @@ def keyframes_on_a_path_that_loses(receipts: Receipts, begin_s: int, end_s: int)
         if receipts.needs_keyframe(second):
             count += 1
             receipts.sent(500 + second, second, key=True)
-            receipts.sent(501 + second, second + 0.3)  # a repeat, small
+            receipts.sent(501 + second, second + 1.3, changed=False)  # it is made crisp, over a slow path
         receipts.reported(501 + second, 0.01, second)
     return count
 
@@ -58,6 +58,38 @@ def test_a_still_screen_on_a_path_that_loses_is_not_sent_again_and_again():
     assert receipts.needs_keyframe(162.1)
 
 
+def test_what_was_asked_for_and_came_is_no_loss_any_more():
+    receipts = settled()
+    receipts.rtt_s = 0.1
+    receipts.missing([470, 480], 100.1, kept=True)
+    receipts.reported(500, 0.02, 2)
+    assert receipts.needs_keyframe(100.4)  # it may ask again still
+    receipts.missing([480], 100.4, kept=True)
+    assert receipts.needs_keyframe(100.8)
+    assert not receipts.needs_keyframe(100.4 + MENDED_S + 0.21)
+    assert not receipts.needs_keyframe(1000.0)
+
+
+def test_what_does_not_come_however_often_it_is_asked_for_is():
+    receipts = settled()
+    receipts.reported(500, 0.02, 1)
+    for turn in range(HOPELESS):
+        receipts.missing([480], 100.1 + turn / 50, kept=True)
+    assert receipts.needs_keyframe(200.0)
+    receipts.sent(600, 200.0, key=True)
+    receipts.reported(600, 0.0, 1)
+    assert not receipts.needs_keyframe(202.0)
+    receipts.missing([17], 202.0, kept=False)  # long forgotten
+    assert receipts.needs_keyframe(210.0)
+
+
+def test_what_a_hostile_receiver_asks_for_is_bounded():
+    receipts = settled()
+    for turn in range(20):
+        receipts.missing(range(turn * 1000, turn * 1000 + 1000), 101.0, kept=False)
+    assert len(receipts._asked) <= 5000
+
+
 def test_while_the_screen_changes_each_request_is_heard():
     receipts = settled()
     for second in range(101, 131):
@@ -65,7 +97,6 @@ def test_while_the_screen_changes_each_request_is_heard():
         assert receipts.needs_keyframe(second)
         receipts.sent(500 + second, second, key=True)
         receipts.sent(501 + second, second + 0.3)
-        receipts.sent(502 + second, second + 1.05)
 
 
 def test_sequence_numbers_wrap_and_reports_carry_cycles():

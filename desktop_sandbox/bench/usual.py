@@ -1,0 +1,233 @@
+"""The usual ways to have a desktop as it was, with the same machine: a cold boot, QEMU's savevm, migration to a file.
+
+No server and no SDK: QEMU is driven as one would by hand, in our wall, so that machine and guest are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from desktop_sandbox.bench.create import FIRST_CLICK
+from desktop_sandbox.bench.figures import Figure
+from desktop_sandbox.bench.host import settle
+from desktop_sandbox.bench.options import Counts
+from desktop_sandbox.bench.progress import Bar
+from desktop_sandbox.config import home_folder
+from desktop_sandbox.errors import MachineError, NotFoundError
+from desktop_sandbox.microvm.channel import AgentChannel
+from desktop_sandbox.microvm.guest import Guest, Identity
+from desktop_sandbox.microvm.jail import UIDS, first_uid
+from desktop_sandbox.microvm.machine import Hypervisor, Machine, forget_directory
+from desktop_sandbox.microvm.setup import find_hypervisor
+from desktop_sandbox.snapshots import ram
+from desktop_sandbox.snapshots.build import booted, make_overlay, warm_up
+from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
+from desktop_sandbox.snapshots.templates import Template, find_template, image_of
+from guest_image.recipe import load_recipe
+
+_NAME = "usual-way"
+_SAVE_S = 300.0
+_ANSWER_S = 120.0
+
+
+def measure_usual(template: str, counts: Counts, bar: Bar) -> list[Figure]:
+    """Measure on this host, with a template that is built already. Raises MachineError, NotFoundError."""
+    return asyncio.run(_UsualWays(template, counts, bar).run())
+
+
+class _UsualWays:
+    def __init__(self, template: str, counts: Counts, bar: Bar) -> None:
+        home = home_folder()
+        self._recipe = load_recipe(template)
+        self._hypervisor: Hypervisor = find_hypervisor(home)
+        found, why = find_template(home, self._recipe, self._hypervisor)
+        image = None if found is None else image_of(home, found)
+        if found is None or image is None:
+            raise NotFoundError(f"template {template} is not there: {why}", hint="desktop-sandbox template build")
+        self._template: Template = found
+        self._image = image
+        self._uid = first_uid(self._hypervisor.tag) + UIDS - 1
+        self._counts = counts
+        self._bar = bar
+        self._taken: dict[str, list[float]] = {}
+
+    async def run(self) -> list[Figure]:
+        with tempfile.TemporaryDirectory(prefix="desktop-sandbox-usual-") as folder:
+            self._bar.say("the usual way: a cold boot")
+            await self._boot(Path(folder))
+            self._bar.tick()
+            await self._saves(Path(folder))
+        return [
+            Figure("usual.boot", "the usual way: a cold boot → warmed up, first click done", "ms", self._taken["boot"]),
+            Figure("usual.savevm", "the usual way: savevm; the desktop stands still", "ms", self._taken["savevm"]),
+            Figure("usual.loadvm", "the usual way: loadvm → first answer", "ms", self._taken["loadvm"]),
+            Figure(
+                "usual.migrate", "the usual way: migration to a file; it stands still", "ms", self._taken["migrate"]
+            ),
+            Figure("usual.incoming", "the usual way: QEMU from there → first answer", "ms", self._taken["incoming"]),
+        ]
+
+    async def _time(self, name: str, call: Callable[[], Awaitable[Any]]) -> None:
+        began = time.perf_counter()
+        await call()
+        self._taken.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+
+    async def _boot(self, folder: Path) -> None:
+        """From nothing to what a template begins with: the session is there, its programs are warm, a click is done."""
+        with _memory(self._recipe.memory_mib) as memory_fd, _work_folder(folder / "boot") as work:
+            make_overlay(work / "empty.qcow2", self._image.disk.stat().st_size)
+            boot = booted(work, self._recipe, self._image, self._hypervisor, memory_fd, lambda _: None)
+            began = time.perf_counter()
+            async with boot as (_, guest):
+                await warm_up(guest, self._recipe, lambda _: None)
+                await _click(guest)
+                self._taken["boot"] = [(time.perf_counter() - began) * 1000]
+
+    async def _saves(self, folder: Path) -> None:
+        """What is saved is a child of the template at rest, as our checkpoints are of one."""
+        memory_fd = await asyncio.to_thread(
+            ram.load_ram, self._template.ram, self._template.manifest.ram.bytes, self._template.manifest.ram.digest
+        )
+        origin = Origin(self._template, memory_fd)
+        try:
+            with _work_folder(folder / "machine") as work:
+                machine = await start_child(origin, self._hypervisor, f"{_NAME}-0", work, uid=self._uid)
+                try:
+                    async with _answering(machine, lambda: load_state(machine, origin)) as guest:
+                        await guest.set_identity(Identity.new(_NAME), thaw=True)
+                        await _click(guest)
+                    self._bar.say("the usual way: a desktop comes to rest")
+                    await asyncio.to_thread(settle, [machine.process.pid], self._counts.settle_s)
+                    for turn in range(self._counts.usual_saves):
+                        self._bar.say("the usual ways to save and load", f"{turn + 1} of {self._counts.usual_saves}")
+                        await self._internal(machine, f"turn-{turn}")
+                        await self._to_a_file(machine, folder)
+                        self._bar.tick()
+                finally:
+                    await machine.kill()
+        finally:
+            os.close(memory_fd)
+
+    async def _internal(self, machine: Machine, tag: str) -> None:
+        where = {"tag": tag, "vmstate": "overlay", "devices": ["overlay"]}
+        await self._time("savevm", lambda: _job(machine, "snapshot-save", where))
+
+        async def back() -> None:
+            await machine.stop()
+            async with _answering(machine, lambda: _job(machine, "snapshot-load", where)):
+                pass
+
+        await self._time("loadvm", back)
+        await _job(machine, "snapshot-delete", {"tag": tag, "devices": ["overlay"]})
+
+    async def _to_a_file(self, machine: Machine, folder: Path) -> None:
+        saved = folder / "saved"
+
+        async def migrate() -> None:
+            await machine.stop()
+            with _opened(saved, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+                await machine.qmp.migrate("migrate", descriptor, ignore_shared=False, timeout_s=_SAVE_S)
+            await machine.resume()
+
+        async def incoming() -> None:
+            with _memory(self._template.manifest.shape.memory_mib) as memory_fd:
+                other = await Machine.start(
+                    self._hypervisor,
+                    f"{_NAME}-1",
+                    work,
+                    self._template.manifest.shape,
+                    uid=self._uid - 1,
+                    ram_fd=memory_fd,
+                    disk=self._template.disk(work / OVERLAY),
+                )
+            try:
+                with _opened(saved, os.O_RDONLY) as descriptor:
+                    load = other.qmp.migrate("migrate-incoming", descriptor, ignore_shared=False, timeout_s=_SAVE_S)
+                    async with _answering(other, lambda: load):
+                        pass
+            finally:
+                await other.kill()
+
+        await self._time("migrate", migrate)
+        with _work_folder(folder / "incoming") as work:
+            # the disk's copy is not counted: one who saves so keeps it beside, by whatever means
+            (work / OVERLAY).write_bytes((machine.directory / OVERLAY).read_bytes())
+            await self._time("incoming", incoming)
+        saved.unlink()
+
+
+@contextlib.asynccontextmanager
+async def _answering(machine: Machine, load: Callable[[], Awaitable[Any]]) -> AsyncIterator[Guest]:
+    """Load, let it run, and connect to its agent; inside, it has answered."""
+    connecting = asyncio.ensure_future(AgentChannel.connect(*machine.port_paths(), timeout_s=_ANSWER_S))
+    try:
+        await load()
+        await machine.resume()
+        channel = await connecting
+    except BaseException:
+        connecting.cancel()
+        with contextlib.suppress(BaseException):
+            await (await connecting).aclose()
+        raise
+    try:
+        guest = Guest(channel)
+        await guest.info(_ANSWER_S)
+        yield guest
+    finally:
+        await channel.aclose()
+
+
+async def _click(guest: Guest) -> None:
+    x, y = FIRST_CLICK
+    actions = [{"type": "click", "x": x, "y": y}]
+    await guest.channel.request("actions.run", {"batch_id": None, "actions": actions}, timeout_s=_ANSWER_S)
+
+
+async def _job(machine: Machine, command: str, arguments: dict[str, Any]) -> None:
+    """Run one of QEMU's jobs to its end. Raises MachineError with its reason."""
+    await machine.qmp.execute(command, {"job-id": _NAME, **arguments})
+    deadline = time.monotonic() + _SAVE_S
+    while time.monotonic() < deadline:
+        # the answer waits where the job holds QEMU's own lock
+        for job in await machine.qmp.execute("query-jobs", timeout_s=_SAVE_S):
+            if job["id"] == _NAME and job["status"] == "concluded":
+                await machine.qmp.execute("job-dismiss", {"id": _NAME})
+                if "error" in job:
+                    raise MachineError(f"{command} failed: {job['error']}")
+                return
+        await asyncio.sleep(0.002)
+    raise MachineError(f"{command} did not end within {_SAVE_S:.0f} s")
+
+
+@contextlib.contextmanager
+def _memory(mib: int) -> Any:
+    descriptor = ram.new_ram(mib << 20)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Any:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _work_folder(path: Path) -> Any:
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        forget_directory(path)
