@@ -48,7 +48,7 @@ class Recording:
     def __init__(self, fd: int, *, cursor: bool, fps: int) -> None:
         self.burnt = cursor
         self.frames = 0
-        self._file: IO[bytes] = os.fdopen(fd, "wb")
+        self._file: IO[bytes] = os.fdopen(fd, "wb", buffering=0)  # what is in a buffer is lost in a crash, too
         self._fps = fps
         self._lock = threading.Lock()
         self._container: av.container.OutputContainer | None = None
@@ -128,7 +128,7 @@ class Recording:
         return size
 
     def _open(self, now: float) -> None:
-        self._container = av.open(self._file, "w", format="mp4", options={"movflags": _FLAGS})
+        self._container = av.open(self._file, "w", format="mp4", options={"movflags": _FLAGS, "flush_packets": "1"})
         self._stream = self._container.add_stream("libx264", rate=self._fps)
         context = self._stream.codec_context
         context.width, context.height = self._size

@@ -11,19 +11,20 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.node.core import FIRST_MEMORY_MIB
 from desktop_sandbox.node.creating import Creating
-from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec
+from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec, SnapshotInfo
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up
+from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.snapshots.checkpoint import pages_expected
+from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
-from desktop_sandbox.snapshots.shared_base import base_bytes, is_less, shared_base
+from desktop_sandbox.snapshots.shared_base import BaseBeside, base_bytes, is_less
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -52,8 +53,35 @@ class Forking(Creating, Saving):
         parent = await self.store.get(sandbox_id)
         live = await self.live(sandbox_id)
         await self._find_room_for(live, count)
-        info, delta = await self._save(live, "fork")
+        template_fd = await self._memory.get(self._template_below(live))
+        base = BaseBeside()
+
+        def captured(delta: Delta) -> None:
+            if is_less(template_fd, delta, count) and self._has_room_for_base(base_bytes(template_fd, delta), count):
+                base.begin(template_fd, delta)
+
+        try:
+            # while that is written
+            info, delta = await self._save(live, "fork", captured=captured)
+            made = await self._born(parent, info, delta, base, count, timeout_s, metadata)
+        finally:
+            await asyncio.shield(base.aclose())
+        fault_point("fork.made")
+        self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
+        return made
+
+    async def _born(
+        self,
+        parent: SandboxRecord,
+        info: SnapshotInfo,
+        delta: Delta,
+        base: BaseBeside,
+        count: int,
+        timeout_s: float | None,
+        metadata: Mapping[str, str] | None,
+    ) -> Sequence[SandboxInfo]:
         spec = SandboxSpec(
+            template=info.template,
             timeout_s=timeout_s,
             metadata=parent.metadata if metadata is None else metadata,
             snapshot=info.id,
@@ -66,12 +94,10 @@ class Forking(Creating, Saving):
         async with self._using(info.id):
             self._fresh[info.id] = delta
             try:
-                made = await self._children(replace(spec, template=info.template), info.resolution, count)
+                origin = await base.under(await self.snapshot_origin(info.id))
+                return await self._children(origin, spec, info.resolution, count)
             finally:
                 self._fresh.pop(info.id, None)
-        fault_point("fork.made")
-        self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
-        return made
 
     async def _find_room_for(self, live: LiveSandbox, count: int) -> None:
         """Raise CapacityError, before anything is done, where so many children of this machine do not fit."""
@@ -105,25 +131,15 @@ class Forking(Creating, Saving):
             for sandbox_id in sandbox_ids:
                 tasks.create_task(one(sandbox_id))
 
-    async def _children(self, spec: SandboxSpec, size: tuple[int, int], count: int) -> Sequence[SandboxInfo]:
-        origin = await self.snapshot_origin(str(spec.snapshot))
-        if not is_less(origin, count) or not self._has_room_for_base(origin, count):
-            return await self._born(origin, spec, size, count)
-        base = await asyncio.to_thread(shared_base, origin)
-        try:
-            return await self._born(base, spec, size, count)
-        finally:
-            os.close(base.memory_fd)
-
-    def _has_room_for_base(self, origin: Origin, count: int) -> bool:
+    def _has_room_for_base(self, size_bytes: int, count: int) -> bool:
         """Whether the children fit beside it. Before they take less, it takes more than what they were checked for."""
         try:
-            self._check_room(count, FIRST_MEMORY_MIB + (base_bytes(origin) >> 20) // count + 1)
+            self._check_room(count, FIRST_MEMORY_MIB + (size_bytes >> 20) // count + 1)
         except CapacityError:
             return False
         return True
 
-    async def _born(
+    async def _children(
         self, origin: Origin, spec: SandboxSpec, size: tuple[int, int], count: int
     ) -> Sequence[SandboxInfo]:
         slots = asyncio.Semaphore(_AT_ONCE)

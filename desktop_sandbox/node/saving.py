@@ -8,7 +8,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from desktop_sandbox.errors import CapacityError, ConflictError, MachineError
@@ -48,12 +48,16 @@ class Saving(Upkeep):
         name: str | None = None,
         description: str = "",
         tags: Sequence[str] = (),
+        captured: Callable[[Delta], None] | None = None,
     ) -> tuple[SnapshotInfo, Delta]:
-        """One snapshot of a sandbox at a time, and few at once: each holds the sandbox's memory for a while."""
+        """One snapshot of a sandbox at a time, and few at once: each holds the sandbox's memory for a while.
+
+        `captured` is given that memory as soon as the sandbox goes on, before it is written.
+        """
         async with live.saving, self._saves:
             sandbox_id = live.machine.id
             record = await self.store.get(sandbox_id)
-            snapshot, delta = await self._write(live, go_on=go_on)
+            snapshot, delta = await self._write(live, go_on=go_on, told=captured)
             manifest = snapshot.manifest
             info = SnapshotInfo(
                 id=manifest.id,
@@ -81,7 +85,9 @@ class Saving(Upkeep):
             log.info("%s = %s %s, stopped for %.0f ms", sandbox_id, kind, info.id, info.stopped_ms)
             return info, delta
 
-    async def _write(self, live: LiveSandbox, *, go_on: bool) -> tuple[files.Snapshot, Delta]:
+    async def _write(
+        self, live: LiveSandbox, *, go_on: bool, told: Callable[[Delta], None] | None = None
+    ) -> tuple[files.Snapshot, Delta]:
         """The files of a snapshot. Raises MachineError and others; then there are none, and the machine goes on."""
         template = self._template_below(live)
         booted = files.booted_fit(live.machine.directory)
@@ -96,6 +102,8 @@ class Saving(Upkeep):
                 fault_point("save.captured")
                 if go_on:
                     await still.aclose()
+                if told is not None:
+                    told(captured.delta)
                 snapshot = await asyncio.to_thread(
                     files.complete,
                     work,

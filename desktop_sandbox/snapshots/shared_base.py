@@ -5,39 +5,62 @@ Else each child of a fork gets a copy of those pages (`restore.load_state`).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from dataclasses import replace
 
+from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.ram import merged_ram, seal
 from desktop_sandbox.snapshots.restore import Origin
 
 
-def base_bytes(origin: Origin) -> int:
+def base_bytes(template_fd: int, delta: Delta) -> int:
     """Memory that a base of its own takes."""
-    assert origin.delta is not None
-    return os.fstat(origin.memory_fd).st_blocks * 512 + len(origin.delta.pages)
+    return os.fstat(template_fd).st_blocks * 512 + len(delta.pages)
 
 
-def is_less(origin: Origin, count: int) -> bool:
+def is_less(template_fd: int, delta: Delta, count: int) -> bool:
     """Whether a base for `count` children takes less memory than a copy of the checkpoint's pages for each."""
-    if origin.delta is None:
-        return False
-    return base_bytes(origin) < count * len(origin.delta.pages)
+    return base_bytes(template_fd, delta) < count * len(delta.pages)
 
 
-def shared_base(origin: Origin) -> Origin:
-    """An origin whose memory holds the checkpoint's pages already (blocking, about a second).
+def shared_base(template_fd: int, delta: Delta) -> int:
+    """A sealed memfd: a template's memory with a checkpoint's pages in it (blocking, half a second). The caller's.
 
-    Its descriptor is the caller's to close. Machines that were started from it hold that memory themselves: with the
-    last of them it is gone.
+    Machines that were started from it hold that memory themselves: with the last of them it is gone.
     """
-    delta = origin.delta
-    assert delta is not None
     runs = [(int(first), int(count)) for first, count in delta.runs]
-    memory_fd = merged_ram(origin.memory_fd, origin.template.manifest.shape.ram_bytes, runs, delta.pages)
+    memory_fd = merged_ram(template_fd, os.fstat(template_fd).st_size, runs, delta.pages)
     try:
         seal(memory_fd)
     except BaseException:
         os.close(memory_fd)
         raise
-    return replace(origin, memory_fd=memory_fd, delta=None, below=delta.runs)
+    return memory_fd
+
+
+class BaseBeside:
+    """A shared base that is made beside something else, in a thread, and let go of whatever happens meanwhile."""
+
+    def __init__(self) -> None:
+        self._making: asyncio.Future[int] | None = None
+        self._delta: Delta | None = None
+
+    def begin(self, template_fd: int, delta: Delta) -> None:
+        """Make it. The template's descriptor stays the caller's, and open until this is closed."""
+        self._delta = delta
+        self._making = asyncio.ensure_future(asyncio.to_thread(shared_base, template_fd, delta))
+
+    async def under(self, origin: Origin) -> Origin:
+        """An origin whose memory holds its checkpoint's pages already; as it is, where no base was begun."""
+        if self._making is None or self._delta is None:
+            return origin
+        memory_fd = await asyncio.shield(self._making)
+        return replace(origin, memory_fd=memory_fd, delta=None, below=self._delta.runs)
+
+    async def aclose(self) -> None:
+        """Let go of it; the thread is waited for, since it reads the template's memory."""
+        if self._making is not None:
+            with contextlib.suppress(Exception):
+                os.close(await asyncio.shield(self._making))

@@ -44,6 +44,11 @@ def test_a_new_desktop_shows_its_browser_and_opens_a_file_in_it(make_sandbox: Ca
     fresh.files.write("/home/user/Documents/hello.html", "<title>Good morning</title><h1>Hello</h1>")
     fresh.open("file:///home/user/Documents/hello.html")
     wait_window(fresh, "good morning")
+    # one that was killed starts again without asking whether another computer uses its profile
+    fresh.commands.run(["pkill", "-9", "-x", "chromium"])
+    until(lambda: window(fresh, "chromium") is None, "the end of the browser")
+    fresh.open("file:///home/user/Documents/hello.html")
+    wait_window(fresh, "good morning")
 
 
 def test_the_panels_clock_is_right_after_each_restore(make_sandbox: Callable[..., Sandbox]) -> None:

@@ -169,15 +169,17 @@ async def test_what_comes_back_takes_the_place_of_what_is_idle_and_new_ones_are_
 
 
 async def test_its_time_goes_on_and_a_pause_on_purpose_is_one(node: LocalNode) -> None:
-    ends = (await node.create(replace(SPEC, timeout_s=60))).id
-    rests = (await node.create(replace(SPEC, timeout_s=60, on_timeout="pause"))).id
+    ends = (await node.create(SPEC)).id
+    rests = (await node.create(replace(SPEC, on_timeout="pause"))).id
     asked = (await node.create(SPEC)).id
+    await frozen(node, ends, rests, asked)
+    for one in (ends, rests):
+        await node.set_timeout(one, 20)
     for one in (ends, rests, asked):
-        await frozen(node, one)
         assert await node.pause_idle(one, "a test")
     expires = (await node.get(ends)).expires_at
     assert expires is not None
-    assert expires - time.time() < 60
+    assert expires - time.time() < 20
     assert (await node.pause(asked)).state is S.PAUSED
     with pytest.raises(ConflictError, match="paused"):
         await output(node, asked, "true")

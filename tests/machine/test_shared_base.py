@@ -18,8 +18,9 @@ pytestmark = pytest.mark.machine
 
 CHILDREN = 4
 WRITTEN_MB = 160
-FILL = f"yes 'of the parent' | head -c {WRITTEN_MB}000000 > /dev/shm/filled; sha256sum < /dev/shm/filled"
-DIGEST = "sha256sum < /dev/shm/filled"
+# the quickest digest there is under emulation: nobody means to deceive it
+DIGEST = "python3 -c 'import sys, zlib; print(zlib.adler32(sys.stdin.buffer.read()))' < /dev/shm/filled"
+FILL = f"yes 'of the parent' | head -c {WRITTEN_MB}000000 > /dev/shm/filled; {DIGEST}"
 
 
 def run(sandbox: Sandbox, command: str) -> str:

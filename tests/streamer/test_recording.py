@@ -65,7 +65,7 @@ async def test_a_recording_is_playable_when_the_streamer_was_killed(screen, tmp_
     path = tmp_path / "film.mp4"
     await start(server, path)
     # the first fragment is written with the second keyframe
-    await eventually(lambda: path.stat().st_size > 4000 or b"moof" in path.read_bytes(), "a fragment", 4 * FRAGMENT_S)
+    await eventually(lambda: path.stat().st_size > 4000 or b"moof" in path.read_bytes(), "a fragment", 2 * FRAGMENT_S)
     process.send_signal(signal.SIGKILL)
     await asyncio.to_thread(process.wait)
     await server.ended.wait()
