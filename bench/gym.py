@@ -75,7 +75,7 @@ def main() -> None:
         bar = progress.add_task("desktops", total=len(options.desktops))
         for count in options.desktops:
             progress.update(bar, description=f"{count} desktops")
-            found.append(measure(count, options, url=place.url, api_key=place.api_key))
+            found.append(measure(count, options, **place.client))
             progress.advance(bar)
     table = Table(title=f"Gymnasium on {options.template}, {os.cpu_count()} cores, load {load:.2f} at the begin")
     for name in found[0]:

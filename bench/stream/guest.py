@@ -13,6 +13,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
+from bench.stream import marker
 from bench.stream.measure import PROBE, cpu_seconds, seen, strip_script
 from desktop_sandbox import AsyncSandbox
 from desktop_sandbox.bench.server import server
@@ -32,6 +33,8 @@ class GuestFigures:
 
     template: str
     key_ms: list[float] = field(default_factory=list)
+    inside_ms: list[float] = field(default_factory=list)
+    """Of a key that an API's caller presses: until the guest's memory shows what it did. No page, no video."""
     lost: int = 0
     still_cores: float = 0.0
     moving_cores: float = 0.0
@@ -42,7 +45,7 @@ async def measure_guest(browser: Browser, template: str, keys: int, seconds: flo
     """Start a server and a sandbox of the template, measure, end both. Raises DesktopSandboxError, TimeoutError."""
     found = GuestFigures(template)
     with server(None) as place:
-        sandbox = await AsyncSandbox.create(template, url=place.url, api_key=place.api_key)
+        sandbox = await AsyncSandbox.create(template, **place.client)
         try:
             await sandbox.commands.run(f"mkdir -p {_FOLDER}")
             for name in ("guest_load.py", "marker.py"):
@@ -56,6 +59,7 @@ async def measure_guest(browser: Browser, template: str, keys: int, seconds: flo
             await page.mouse.click(700, 600)
             await asyncio.sleep(3.0)
             await _keys(page, keys, found)
+            await _inside(sandbox, keys, found)
             await asyncio.sleep(4.0)
             found.still_cores = await _cores(seconds)
             await _show(sandbox, str(FRAMES_PER_S))
@@ -102,6 +106,19 @@ async def _keys(page: Page, count: int, found: GuestFigures) -> None:
             found.lost += 1
         else:
             found.key_ms.append(at - float(pressed))
+
+
+async def _inside(sandbox: AsyncSandbox, count: int, found: GuestFigures) -> None:
+    strip = (marker.LEFT_PX, marker.TOP_PX, marker.WIDTH_PX, marker.CELL_PX)
+    for _ in range(count):
+        await asyncio.sleep(random.uniform(0.25, 0.5))
+        before, began = await sandbox.screenshot("raw", region=strip), time.monotonic()
+        pressing = asyncio.ensure_future(sandbox.press("a"))
+        while await sandbox.screenshot("raw", region=strip) == before:
+            if time.monotonic() - began > _WITHIN_S:
+                raise TimeoutError("the guest does not show what a key did")
+        found.inside_ms.append((time.monotonic() - began) * 1000)
+        await pressing
 
 
 async def _cores(seconds: float) -> float:

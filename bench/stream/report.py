@@ -41,6 +41,7 @@ def guest_table(found: GuestFigures) -> Table:
     """The figures of a real sandbox."""
     shown = Table(title=f"live view of a sandbox of {found.template}, headless Chromium, loopback", show_header=False)
     shown.add_row("key → page, p50 / p95 ms", quantiles(found.key_ms))
+    shown.add_row("of it: API → key → guest's program → pixel in its memory", quantiles(found.inside_ms))
     shown.add_row("not seen within 5 s", str(found.lost))
     shown.add_row("still: share of a core (server and media process)", f"{found.still_cores:.1%}")
     shown.add_row(f"{FRAMES_PER_S} changes a second: share of a core", f"{found.moving_cores:.1%}")

@@ -20,7 +20,7 @@ _ALL_FROZEN_S = 240.0
 def measure_crowd(place: Place, template: str, counts: Counts, bar: Bar) -> list[Figure]:
     """Memory of each (PSS) while all stand still, and how long each takes to answer then."""
     with contextlib.ExitStack() as stack:
-        host = stack.enter_context(Host.connect(url=place.url, api_key=place.api_key))
+        host = stack.enter_context(Host.connect(**place.client))
         before = host.usage()["memory"]["available_mib"]
         crowd: list[Sandbox] = []
         created: list[float] = []
@@ -65,8 +65,7 @@ def _create(place: Place, template: str) -> Sandbox:
         template,
         timeout=4 * LIFETIME_S,
         freeze_after=_FREEZE_AFTER_S,
-        url=place.url,
-        api_key=place.api_key,
+        **place.client,
     )
 
 

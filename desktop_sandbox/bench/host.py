@@ -17,7 +17,7 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 def host_facts(place: Place) -> dict[str, Any]:
     """Processor, memory, kernel, accelerator and QEMU."""
-    with Host.connect(url=place.url, api_key=place.api_key) as host:
+    with Host.connect(**place.client) as host:
         usage = host.usage()
     models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())

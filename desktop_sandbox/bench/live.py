@@ -28,9 +28,7 @@ def measure_live(place: Place, template: str, counts: Counts, bar: Bar) -> list[
             try:
                 while len(desktops) < many:
                     bar.say("awake desktops", f"{len(desktops) + 1} of {many}")
-                    one = Sandbox.create(
-                        template, timeout=4 * LIFETIME_S, freeze_after=0, url=place.url, api_key=place.api_key
-                    )
+                    one = Sandbox.create(template, timeout=4 * LIFETIME_S, freeze_after=0, **place.client)
                     desktops.append(stack.enter_context(one))
             except CapacityError as error:
                 bar.say("awake desktops: no more fit", error.message)
@@ -55,7 +53,7 @@ async def _all(place: Place, sandbox_ids: list[str], seconds: float) -> list[flo
     async with contextlib.AsyncExitStack() as stack:
         desktops = []
         for sandbox_id in sandbox_ids:
-            desktops.append(await AsyncSandbox.connect(sandbox_id, url=place.url, api_key=place.api_key))
+            desktops.append(await AsyncSandbox.connect(sandbox_id, **place.client))
             stack.push_async_callback(desktops[-1].aclose)
         for desktop in desktops:
             await desktop.left_click(*FIRST_CLICK)

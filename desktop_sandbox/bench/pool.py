@@ -22,9 +22,9 @@ def measure_pool(place: Place, template: str, counts: Counts, bar: Bar) -> list[
     acted: list[float] = []
 
     def make() -> Sandbox:
-        return Sandbox.create(template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key)
+        return Sandbox.create(template, timeout=LIFETIME_S, **place.client)
 
-    with Host.connect(url=place.url, api_key=place.api_key) as host:
+    with Host.connect(**place.client) as host:
         make().kill()
         for turn in range(counts.creates):
             bar.say("create from the warm pool", f"{turn + 1} of {counts.creates}")

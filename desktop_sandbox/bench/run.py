@@ -50,7 +50,7 @@ def run(options: Options) -> int:
 
 def _build(template: str, place: Place, bar: Bar) -> None:
     """Have the template built where it is not: minutes that are nobody's create."""
-    with Host.connect(url=place.url, api_key=place.api_key) as host:
+    with Host.connect(**place.client) as host:
         for step in host.build_template(template):
             if step.step != "done":
                 bar.say(f"building the template: {step.step}", step.message)
@@ -88,7 +88,7 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
 def _measure_desk(options: Options, place: Place, bar: Bar, results: Results) -> None:
     """What is measured on one desktop that has come to rest."""
     counts = options.counts
-    with Sandbox.create(options.template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key) as sandbox:
+    with Sandbox.create(options.template, timeout=LIFETIME_S, **place.client) as sandbox:
         bar.say("a desktop comes to rest")
         settle(machine_pids(sandbox), counts.settle_s)
         bar.tick(2)

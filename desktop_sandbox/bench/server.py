@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from desktop_sandbox.config import client_config, home_folder
 from desktop_sandbox.errors import ServerError
@@ -36,6 +37,11 @@ class Place:
     url: str
     api_key: str | None
     pid: int | None = None
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """Keyword arguments that lead the SDK there."""
+        return {"url": self.url, "api_key": self.api_key}
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ class Siblings:
             yield self
 
     def _add(self) -> None:
-        sandbox = Sandbox.create(self._template, timeout=LIFETIME_S, url=self._place.url, api_key=self._place.api_key)
+        sandbox = Sandbox.create(self._template, timeout=LIFETIME_S, **self._place.client)
         self.sandboxes.append(self._stack.enter_context(sandbox))
         self._pids.append(machine_pids(sandbox))
 

@@ -32,8 +32,8 @@ class SnapshotBench:
         """Measure."""
         place = self._place
         with (
-            Host.connect(url=place.url, api_key=place.api_key) as host,
-            Sandbox.create(self._template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key) as desktop,
+            Host.connect(**place.client) as host,
+            Sandbox.create(self._template, timeout=LIFETIME_S, **place.client) as desktop,
         ):
             self._bar.say("a desktop comes to rest")
             desktop.left_click(*FIRST_CLICK)

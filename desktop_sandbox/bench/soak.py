@@ -55,7 +55,7 @@ def measure_soak(place: Place, template: str, counts: Counts, bar: Bar) -> list[
         return []
 
     def make() -> Sandbox:
-        return Sandbox.create(template, timeout=LIFETIME_S, url=place.url, api_key=place.api_key)
+        return Sandbox.create(template, timeout=LIFETIME_S, **place.client)
 
     for _ in range(_WARM_UPS):
         with make() as one:
@@ -128,7 +128,7 @@ def _forks(desktop: Sandbox, counts: Counts, bar: Bar) -> int:
 
 def _tidy(place: Place) -> None:
     """Remove what the soak saved, and let the server come to rest."""
-    with Host.connect(url=place.url, api_key=place.api_key) as host:
+    with Host.connect(**place.client) as host:
         for snapshot in reversed(host.snapshots()):
             host.delete_snapshot(snapshot)
     time.sleep(_REST_S)

@@ -26,9 +26,7 @@ def measure_steps(place: Place, sandbox_ids: Sequence[str], seconds: float) -> l
 
 async def _all(place: Place, sandbox_ids: Sequence[str], seconds: float) -> tuple[list[float], float]:
     took: list[float] = []
-    desktops = [
-        await AsyncSandbox.connect(sandbox_id, url=place.url, api_key=place.api_key) for sandbox_id in sandbox_ids
-    ]
+    desktops = [await AsyncSandbox.connect(sandbox_id, **place.client) for sandbox_id in sandbox_ids]
 
     async def step(desktop: AsyncSandbox, turn: int) -> None:
         await desktop.left_click(300 + turn * 37 % 600, 250 + turn * 53 % 400)
