@@ -13,6 +13,11 @@ from cryptography.x509.oid import NameOID
 
 from desktop_sandbox.network.far_end import http_context
 
+MAY_SIGN_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
 
 class Authority:
     """Signs certificates; its own is trusted by whoever uses `trust`."""
@@ -20,7 +25,10 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
-        self._certificate = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(True, None))
+        # Python 3.13 and later want an authority's certificate to say what it may be used for
+        self._certificate = self._sign(
+            self._name, self._key.public_key(), x509.BasicConstraints(True, None), MAY_SIGN_CERTIFICATES
+        )
 
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
@@ -33,7 +41,7 @@ class Authority:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         begun = begun.add_extension(issuer, False)
         for extension in extensions:
-            begun = begun.add_extension(extension, isinstance(extension, x509.BasicConstraints))
+            begun = begun.add_extension(extension, isinstance(extension, (x509.BasicConstraints, x509.KeyUsage)))
         return begun.sign(self._key, hashes.SHA256())
 
     def trust(self) -> ssl.SSLContext:
