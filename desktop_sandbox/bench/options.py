@@ -29,6 +29,7 @@ class Counts:
     usual_saves: int = 3
     """Of QEMU's own ways to save a machine, which take seconds."""
     forks: Sequence[int] = (1, 4, 16, 64)
+    fork_turns: int = 5
     live: Sequence[int] = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
     crowd: int = 150
     soak_pauses: int = 100
@@ -38,7 +39,7 @@ class Counts:
 
 QUICK = Counts(
     creates=3, at_once=4, looks=10, usual=2, steps_s=2.0, siblings=2, idle_s=3.0, settle_s=6.0, saves=2, usual_saves=1,
-    forks=(2,), live=(1, 2), crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
+    forks=(2,), fork_turns=1, live=(1, 2), crowd=4, soak_pauses=4, soak_creates=4, soak_forks=4,
 )  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ from desktop_sandbox.bench.progress import Bar
 from desktop_sandbox.config import home_folder
 from desktop_sandbox.errors import MachineError, NotFoundError
 from desktop_sandbox.microvm.channel import AgentChannel
-from desktop_sandbox.microvm.guest import Guest, Identity
+from desktop_sandbox.microvm.guest import Guest
 from desktop_sandbox.microvm.jail import UIDS, first_uid
-from desktop_sandbox.microvm.machine import Hypervisor, Machine, forget_directory
+from desktop_sandbox.microvm.machine import Disk, Hypervisor, Machine, forget_directory
 from desktop_sandbox.microvm.setup import find_hypervisor
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.build import booted, make_overlay, warm_up
-from desktop_sandbox.snapshots.restore import OVERLAY, Origin, load_state, start_child
-from desktop_sandbox.snapshots.templates import Template, find_template, image_of
+from desktop_sandbox.snapshots.progress import Step
+from desktop_sandbox.snapshots.restore import OVERLAY
+from desktop_sandbox.snapshots.templates import find_template, image_of
 from guest_image.recipe import load_recipe
 
 _NAME = "usual-way"
@@ -51,7 +53,6 @@ class _UsualWays:
         image = None if found is None else image_of(home, found)
         if found is None or image is None:
             raise NotFoundError(f"template {template} is not there: {why}", hint="desktop-sandbox template build")
-        self._template: Template = found
         self._image = image
         self._uid = first_uid(self._hypervisor.tag) + UIDS - 1
         self._counts = counts
@@ -59,11 +60,28 @@ class _UsualWays:
         self._taken: dict[str, list[float]] = {}
 
     async def run(self) -> list[Figure]:
-        with tempfile.TemporaryDirectory(prefix="desktop-sandbox-usual-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="desktop-sandbox-usual-") as name,
+            _memory(self._recipe.memory_mib) as memory_fd,
+            _work_folder(Path(name) / "machine") as work,
+        ):
             self._bar.say("the usual way: a cold boot")
-            await self._boot(Path(folder))
-            self._bar.tick()
-            await self._saves(Path(folder))
+            make_overlay(work / "empty.qcow2", self._image.disk.stat().st_size)
+            began = time.perf_counter()
+            async with booted(work, self._recipe, self._image, self._hypervisor, memory_fd, _say_nothing) as running:
+                machine, guest = running
+                await warm_up(guest, self._recipe, _say_nothing)
+                await _click(guest)
+                self._taken["boot"] = [(time.perf_counter() - began) * 1000]
+                self._bar.tick()
+                self._bar.say("the usual way: a desktop comes to rest")
+                await asyncio.to_thread(settle, [machine.process.pid], self._counts.settle_s)
+                await guest.channel.aclose()
+                for turn in range(self._counts.usual_saves):
+                    self._bar.say("the usual ways to save and load", f"{turn + 1} of {self._counts.usual_saves}")
+                    await self._internal(machine, f"turn-{turn}")
+                    await self._to_a_file(machine, Path(name))
+                    self._bar.tick()
         return [
             Figure("usual.boot", "the usual way: a cold boot → warmed up, first click done", "ms", self._taken["boot"]),
             Figure("usual.savevm", "the usual way: savevm; the desktop stands still", "ms", self._taken["savevm"]),
@@ -79,50 +97,13 @@ class _UsualWays:
         await call()
         self._taken.setdefault(name, []).append((time.perf_counter() - began) * 1000)
 
-    async def _boot(self, folder: Path) -> None:
-        """From nothing to what a template begins with: the session is there, its programs are warm, a click is done."""
-        with _memory(self._recipe.memory_mib) as memory_fd, _work_folder(folder / "boot") as work:
-            make_overlay(work / "empty.qcow2", self._image.disk.stat().st_size)
-            boot = booted(work, self._recipe, self._image, self._hypervisor, memory_fd, lambda _: None)
-            began = time.perf_counter()
-            async with boot as (_, guest):
-                await warm_up(guest, self._recipe, lambda _: None)
-                await _click(guest)
-                self._taken["boot"] = [(time.perf_counter() - began) * 1000]
-
-    async def _saves(self, folder: Path) -> None:
-        """What is saved is a child of the template at rest, as our checkpoints are of one."""
-        memory_fd = await asyncio.to_thread(
-            ram.load_ram, self._template.ram, self._template.manifest.ram.bytes, self._template.manifest.ram.digest
-        )
-        origin = Origin(self._template, memory_fd)
-        try:
-            with _work_folder(folder / "machine") as work:
-                machine = await start_child(origin, self._hypervisor, f"{_NAME}-0", work, uid=self._uid)
-                try:
-                    async with _answering(machine, lambda: load_state(machine, origin)) as guest:
-                        await guest.set_identity(Identity.new(_NAME), thaw=True)
-                        await _click(guest)
-                    self._bar.say("the usual way: a desktop comes to rest")
-                    await asyncio.to_thread(settle, [machine.process.pid], self._counts.settle_s)
-                    for turn in range(self._counts.usual_saves):
-                        self._bar.say("the usual ways to save and load", f"{turn + 1} of {self._counts.usual_saves}")
-                        await self._internal(machine, f"turn-{turn}")
-                        await self._to_a_file(machine, folder)
-                        self._bar.tick()
-                finally:
-                    await machine.kill()
-        finally:
-            os.close(memory_fd)
-
     async def _internal(self, machine: Machine, tag: str) -> None:
         where = {"tag": tag, "vmstate": "overlay", "devices": ["overlay"]}
         await self._time("savevm", lambda: _job(machine, "snapshot-save", where))
 
         async def back() -> None:
             await machine.stop()
-            async with _answering(machine, lambda: _job(machine, "snapshot-load", where)):
-                pass
+            await _answers(machine, lambda: _job(machine, "snapshot-load", where))
 
         await self._time("loadvm", back)
         await _job(machine, "snapshot-delete", {"tag": tag, "devices": ["overlay"]})
@@ -137,21 +118,20 @@ class _UsualWays:
             await machine.resume()
 
         async def incoming() -> None:
-            with _memory(self._template.manifest.shape.memory_mib) as memory_fd:
+            with _memory(machine.shape.memory_mib) as memory_fd:
                 other = await Machine.start(
                     self._hypervisor,
                     f"{_NAME}-1",
                     work,
-                    self._template.manifest.shape,
+                    machine.shape,
                     uid=self._uid - 1,
                     ram_fd=memory_fd,
-                    disk=self._template.disk(work / OVERLAY),
+                    disk=Disk(self._image.disk, (), work / OVERLAY),
                 )
             try:
                 with _opened(saved, os.O_RDONLY) as descriptor:
                     load = other.qmp.migrate("migrate-incoming", descriptor, ignore_shared=False, timeout_s=_SAVE_S)
-                    async with _answering(other, lambda: load):
-                        pass
+                    await _answers(other, lambda: load)
             finally:
                 await other.kill()
 
@@ -163,9 +143,12 @@ class _UsualWays:
         saved.unlink()
 
 
-@contextlib.asynccontextmanager
-async def _answering(machine: Machine, load: Callable[[], Awaitable[Any]]) -> AsyncIterator[Guest]:
-    """Load, let it run, and connect to its agent; inside, it has answered."""
+def _say_nothing(_: Step) -> None:
+    """The bar says what is done."""
+
+
+async def _answers(machine: Machine, load: Callable[[], Awaitable[Any]]) -> None:
+    """Load, let it run, and wait for its agent's first answer."""
     connecting = asyncio.ensure_future(AgentChannel.connect(*machine.port_paths(), timeout_s=_ANSWER_S))
     try:
         await load()
@@ -177,9 +160,7 @@ async def _answering(machine: Machine, load: Callable[[], Awaitable[Any]]) -> As
             await (await connecting).aclose()
         raise
     try:
-        guest = Guest(channel)
-        await guest.info(_ANSWER_S)
-        yield guest
+        await Guest(channel).info(_ANSWER_S)
     finally:
         await channel.aclose()
 
@@ -207,7 +188,7 @@ async def _job(machine: Machine, command: str, arguments: dict[str, Any]) -> Non
 
 
 @contextlib.contextmanager
-def _memory(mib: int) -> Any:
+def _memory(mib: int) -> Iterator[int]:
     descriptor = ram.new_ram(mib << 20)
     try:
         yield descriptor
@@ -216,7 +197,7 @@ def _memory(mib: int) -> Any:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Any:
+def _opened(path: Path, flags: int) -> Iterator[int]:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor
@@ -225,9 +206,10 @@ def _opened(path: Path, flags: int) -> Any:
 
 
 @contextlib.contextmanager
-def _work_folder(path: Path) -> Any:
+def _work_folder(path: Path) -> Iterator[Path]:
     path.mkdir(mode=0o700)
     try:
         yield path
     finally:
         forget_directory(path)
+        shutil.rmtree(path)

@@ -86,9 +86,6 @@ class Qmp:
             if command == "migrate":
                 # the default of 128 MiB/s also applies to a stopped machine writing to a file
                 await self.execute("migrate-set-parameters", {"max-bandwidth": 1 << 40})
-            else:
-                # the guest would be told five times to announce itself to a network that has nobody else
-                await self.execute("migrate-set-parameters", {"announce-rounds": 0})
             await self.pass_descriptor("state", state_fd)
             await self.execute(command, {"uri": "fd:state"})
             try:

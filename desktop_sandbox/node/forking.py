@@ -24,7 +24,7 @@ from desktop_sandbox.snapshots.checkpoint import pages_expected
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
-from desktop_sandbox.snapshots.shared_base import BaseBeside, base_bytes, is_less
+from desktop_sandbox.snapshots.shared_base import BaseBeside, base_bytes, is_far_less
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -57,7 +57,9 @@ class Forking(Creating, Saving):
         base = BaseBeside()
 
         def captured(delta: Delta) -> None:
-            if is_less(template_fd, delta, count) and self._has_room_for_base(base_bytes(template_fd, delta), count):
+            if is_far_less(template_fd, delta, count) and self._has_room_for_base(
+                base_bytes(template_fd, delta), count
+            ):
                 base.begin(template_fd, delta)
 
         try:
@@ -116,9 +118,9 @@ class Forking(Creating, Saving):
         async def one(sandbox_id: str) -> None:
             async with slots:
                 for _ in range(_TRIES):
-                    live = self._live.get(sandbox_id)
-                    if live is None or live.wakes_as is None:
+                    if not self._sleeps(sandbox_id):
                         return
+                    live = self._live[sandbox_id]
                     try:
                         await live.thaw()
                         return await caught_up(live, share=0.5, patience_s=_CATCH_UP_S)
@@ -126,7 +128,11 @@ class Forking(Creating, Saving):
                         log.warning("x %s does not wake: %s", sandbox_id, error.message)
                         await asyncio.sleep(_FIRST_CALLS_S)
 
-        await asyncio.sleep(_FIRST_CALLS_S)  # those who fork act next, and need the processors more
+        # those who fork act next, and need the processors more: not while calls wake one child after another
+        asleep, before = len(sandbox_ids), len(sandbox_ids) + 1
+        while 0 < asleep < before:
+            await asyncio.sleep(_FIRST_CALLS_S)
+            before, asleep = asleep, sum(self._sleeps(sandbox_id) for sandbox_id in sandbox_ids)
         async with asyncio.TaskGroup() as tasks:
             for sandbox_id in sandbox_ids:
                 tasks.create_task(one(sandbox_id))
@@ -138,6 +144,10 @@ class Forking(Creating, Saving):
         except CapacityError:
             return False
         return True
+
+    def _sleeps(self, sandbox_id: str) -> bool:
+        live = self._live.get(sandbox_id)
+        return live is not None and live.wakes_as is not None
 
     async def _children(
         self, origin: Origin, spec: SandboxSpec, size: tuple[int, int], count: int

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from desktop_sandbox.errors import CapacityError, ConflictError, MachineError
@@ -18,7 +19,7 @@ from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.checkpoint import capture, make_room, pages_expected
-from desktop_sandbox.snapshots.delta import Delta
+from desktop_sandbox.snapshots.delta import Delta, only_changed
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY
 from desktop_sandbox.snapshots.templates import Template, find_templates
@@ -102,6 +103,9 @@ class Saving(Upkeep):
                 fault_point("save.captured")
                 if go_on:
                     await still.aclose()
+                if (memory_fd := self._memory.at_hand(template)) is not None:
+                    delta = await asyncio.to_thread(only_changed, captured.delta, memory_fd)
+                    captured = replace(captured, delta=delta)
                 if told is not None:
                     told(captured.delta)
                 snapshot = await asyncio.to_thread(

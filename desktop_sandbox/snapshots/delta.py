@@ -11,17 +11,20 @@ import mmap
 import os
 import struct
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from desktop_sandbox.errors import MachineError
-from desktop_sandbox.microvm.private_pages import PAGE, Runs, page_count
+from desktop_sandbox.microvm.private_pages import PAGE, Runs, page_count, runs_of
 
 _HEAD = struct.Struct("<8sQ")
 _MAGIC = b"DSDELTA1"
 _CHUNK_BYTES = 8 << 20
+_COMPARED_PAGES = 2048
 _POPULATE = 0x8000
 
 
@@ -44,6 +47,65 @@ def page_file(pages: int, directory: Path) -> memoryview:
     with tempfile.TemporaryFile(dir=directory) as file:
         file.truncate(max(1, pages) * PAGE)
         return memoryview(mmap.mmap(file.fileno(), max(1, pages) * PAGE))
+
+
+def only_changed(delta: Delta, memory_fd: int) -> Delta:
+    """The pages that do differ from those in `memory_fd`, a template's memory (blocking, some tens of milliseconds).
+
+    A third of what a machine wrote is there already: zeros, and what was changed and changed back. What is kept moves
+    together in the same buffer, which the old delta cannot use any more.
+    """
+    kept: list[npt.NDArray[np.uint64]] = []
+    pages = np.frombuffer(delta.pages, np.uint64).reshape(-1, PAGE // 8)
+    scratch = memoryview(bytearray(_COMPARED_PAGES * PAGE))
+    theirs = np.frombuffer(scratch, np.uint64).reshape(-1, PAGE // 8)
+    taken = moved = 0
+    for piece, numbers in _by_pieces(delta.runs, _COMPARED_PAGES):
+        at = 0
+        for begin, count in piece:
+            # not mapped: a page that is read in a hole of a memfd would take memory for good
+            _read_at(memory_fd, scratch[at : at + count * PAGE], begin * PAGE)
+            at += count * PAGE
+        mine = pages[taken : taken + len(numbers)]
+        differ = (mine != theirs[: len(numbers)]).any(axis=1)
+        chosen = mine[differ]
+        pages[moved : moved + len(chosen)] = chosen
+        taken, moved = taken + len(numbers), moved + len(chosen)
+        kept.append(numbers[differ])
+    numbers = np.concatenate(kept) if kept else np.empty(0, np.uint64)
+    return Delta(runs_of(numbers.astype(np.intp)), delta.pages[: moved * PAGE])
+
+
+def _by_pieces(runs: Runs, most: int) -> Iterator[tuple[list[tuple[int, int]], npt.NDArray[np.uint64]]]:
+    """The runs in pieces of up to `most` pages: (first page, pages) of each, and the numbers of all their pages."""
+    piece: list[tuple[int, int]] = []
+    room = most
+    for first, count in runs.tolist():
+        at, end = first, first + count
+        while at < end:
+            part = min(end - at, room)
+            piece.append((at, part))
+            at, room = at + part, room - part
+            if not room:
+                yield piece, _numbers(piece)
+                piece, room = [], most
+    if piece:
+        yield piece, _numbers(piece)
+
+
+def _numbers(piece: list[tuple[int, int]]) -> npt.NDArray[np.uint64]:
+    runs = np.array(piece, np.uint64)
+    before = np.cumsum(runs[:, 1]) - runs[:, 1]
+    steps = np.arange(int(runs[:, 1].sum()), dtype=np.uint64)
+    return np.repeat(runs[:, 0] - before, runs[:, 1].astype(np.intp)) + steps
+
+
+def _read_at(descriptor: int, room: memoryview, offset: int) -> None:
+    while room:
+        read = os.preadv(descriptor, [room], offset)
+        if not read:
+            raise MachineError("a template's memory is shorter than its machine's")
+        room, offset = room[read:], offset + read
 
 
 def write_delta(path: Path, delta: Delta) -> str:

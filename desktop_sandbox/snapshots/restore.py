@@ -42,6 +42,10 @@ class TemplateMemory:
                 self._open[template.key] = await asyncio.to_thread(self._find_or_load, template)
             return self._open[template.key]
 
+    def at_hand(self, template: Template) -> int | None:
+        """The same without loading anything; None where that would be needed."""
+        return self._open.get(template.key)
+
     def _find_or_load(self, template: Template) -> int:
         kept = self._keeper.get(template.key)
         if kept is not None:

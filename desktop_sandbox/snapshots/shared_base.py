@@ -1,6 +1,7 @@
 """One memory for many siblings: the template's with a checkpoint's pages laid into it, sealed, where that is less.
 
-Else each child of a fork gets a copy of those pages (`restore.load_state`).
+Else each child of a fork gets a copy of those pages (`restore.load_state`), and begins sooner: each page that lies in a
+base costs it a fault. So a base has to be half of what the copies are.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ def base_bytes(template_fd: int, delta: Delta) -> int:
     return os.fstat(template_fd).st_blocks * 512 + len(delta.pages)
 
 
-def is_less(template_fd: int, delta: Delta, count: int) -> bool:
-    """Whether a base for `count` children takes less memory than a copy of the checkpoint's pages for each."""
-    return base_bytes(template_fd, delta) < count * len(delta.pages)
+def is_far_less(template_fd: int, delta: Delta, count: int) -> bool:
+    """Whether a base for `count` children takes at most half the memory of a copy of the pages for each of them."""
+    return 2 * base_bytes(template_fd, delta) <= count * len(delta.pages)
 
 
 def shared_base(template_fd: int, delta: Delta) -> int:

@@ -21,7 +21,7 @@ from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 TINY = Counts(
     creates=2, at_once=2, looks=4, usual=1, steps_s=0.5, siblings=2, idle_s=0.5, settle_s=1.0, saves=1, usual_saves=1,
-    forks=(2,), live=(1, 2), crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
+    forks=(2,), fork_turns=1, live=(1, 2), crowd=2, soak_pauses=2, soak_creates=2, soak_forks=2,
 )  # fmt: skip
 
 

@@ -74,6 +74,14 @@ def test_a_guest_that_powers_off_is_dead_with_a_reason(sandbox: Sandbox) -> None
     assert [event["kind"] for event in why["events"]][-1] == "died"
 
 
+@pytest.mark.parametrize("driver", ["virtio_net", "virtio_rng"])
+def test_a_guest_may_reset_its_devices(sandbox: Sandbox, driver: str) -> None:
+    """As reloading a driver does: QEMU has ended there, by a null pointer that a restore had left."""
+    again = 'cd "/sys/bus/virtio/drivers/$0" && for it in virtio*; do echo "$it" > unbind && echo "$it" > bind; done'
+    sandbox.commands.run(["sh", "-c", again, driver], user="root")
+    assert sandbox.commands.run("echo here").stdout == "here\n"
+
+
 def test_a_killed_qemu_is_noticed_at_once(sandbox: Sandbox) -> None:
     os.kill(machine_pid(sandbox), signal.SIGKILL)
     assert "ended" in dead(sandbox)

@@ -14,7 +14,7 @@ from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm import private_pages
 from desktop_sandbox.microvm.private_pages import PAGE, GuestRam, private_runs, read_pages, runs_of, write_pages
 from desktop_sandbox.snapshots.checkpoint import copy_file
-from desktop_sandbox.snapshots.delta import Delta, read_delta, write_delta
+from desktop_sandbox.snapshots.delta import Delta, only_changed, read_delta, write_delta
 
 PAGES = 4096
 
@@ -130,3 +130,24 @@ def test_a_copy_keeps_holes_and_content(tmp_path: Path):
     assert (tmp_path / "b").stat().st_blocks * 512 < 1 << 20
     with pytest.raises(FileExistsError):
         copy_file(source, tmp_path / "b")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_pages_that_are_the_templates_again_are_left_out(share: float) -> None:
+    """In more runs than are compared at once, a long one among them; what is read is not put into the template."""
+    pages = 6000
+    rng = np.random.default_rng(2)
+    descriptor = os.memfd_create("template")
+    os.ftruncate(descriptor, pages * PAGE)
+    for page in range(0, pages, 2):  # each other one is a hole
+        os.pwrite(descriptor, bytes([page % 251 + 1]) * PAGE, page * PAGE)
+    filled = os.fstat(descriptor).st_blocks
+    numbers = np.concatenate((np.flatnonzero(rng.random(3000) < 0.6), np.arange(3001, pages)))
+    content = np.frombuffer(os.pread(descriptor, pages * PAGE, 0), np.uint8).reshape(-1, PAGE)[numbers].copy()
+    changed = rng.random(len(numbers)) < share
+    content[changed, 4095] ^= 7
+    found = only_changed(Delta(runs_of(numbers), memoryview(content.copy().reshape(-1))), descriptor)
+    assert found.runs.tolist() == runs_of(numbers[changed]).tolist()
+    assert bytes(found.pages) == content[changed].tobytes()
+    assert os.fstat(descriptor).st_blocks == filled
+    os.close(descriptor)
