@@ -176,6 +176,7 @@ def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes
     (profile / "SingletonCookie").symlink_to("123")
     (beside / "SingletonCookie").symlink_to("123")
     (profile / "SingletonSocket").symlink_to(beside / "SingletonSocket")
+    (profile / "SingletonLock").symlink_to("sb-template00000000-77")
     heard: list[bytes] = []
 
     def browser(listener: socket.socket) -> None:
@@ -192,7 +193,9 @@ def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes
     assert ask_running(tmp_path, "--new-window", "file:///ä") == code
     serving.join()
     assert heard == [f"START\0{tmp_path}\0chromium\0--new-window\0file:///ä".encode()]
+    assert len(list(profile.iterdir())) == 3, "a browser that runs keeps its lock"
     assert ask_running(tmp_path) == 1, "it has ended"
+    assert list(profile.iterdir()) == [], "and asks nobody whether another computer uses its profile"
 
 
 def test_a_browser_of_another_profile_or_none_is_not_asked(tmp_path: Path) -> None:
