@@ -4,8 +4,9 @@ A browser asks about once a second when no frame comes (libwebrtc does so while 
 still screen is always. Such a request is ignored if the newest frame has arrived and nothing is missing.
 
 Receiver reports count what was lost, not what was sent once more and came then. A receiver that asks for what it misses
-(NACK) goes on asking each round trip: once it is silent, all has come. Where one never asks, a loss sticks until a
-keyframe; as that may lose packets of its own, requests are then heard ever more seldom until the screen changes.
+(NACK) goes on asking each round trip: once it is silent, all has come, or it has given up. So a loss that it asked
+about is taken for mended then, and requests are heard but seldom; one that it did not ask about sticks until a
+keyframe. As that may lose packets of its own, requests are heard ever more seldom until the screen changes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ DEBOUNCE_S = 0.5
 SETTLE_S = 3.0  # a new viewer may need a second keyframe before its decoder runs
 SLACK_S = 0.25
 MENDED_S = 0.3  # and two round trips: who misses something still asks within that time
-HOPELESS = 8  # so often asked for, a packet does not come any more; libwebrtc gives up after ten times
+HOPELESS = 4  # so often asked for, a packet does not come any more; libwebrtc gives up after ten times
+DOUBT_S, MOST_DOUBT_S = 8.0, 128.0  # after a keyframe, a request is heard although all losses seem mended
 AGAIN_S = 1.0  # after one keyframe that was asked for; twice as long after each further one
 MOST_AGAIN_S = 16.0
 _MOST_ASKED = 4096
@@ -33,7 +35,9 @@ class Receipts:
     seen_seq: int | None = field(default=None, init=False)
     rtt_s: float = field(default=0.0, init=False)
     lost: bool = field(default=False, init=False)
-    _asked_at: float | None = field(default=None, init=False)
+    _asked_at: float = field(default=float("-inf"), init=False)
+    _asked_since: bool = field(default=False, init=False)
+    _unasked: bool = field(default=False, init=False)
     _asked: dict[int, int] = field(default_factory=dict, init=False)
     _hopeless: bool = field(default=False, init=False)
     _lost_total: int = field(default=0, init=False)
@@ -45,7 +49,7 @@ class Receipts:
         """The last packet of a frame was sent; `changed`: it is another picture. A keyframe heals what was lost."""
         self.newest_seq, self.newest_at = seq, now
         if key:
-            self.lost = self._hopeless = False
+            self.lost = self._hopeless = self._unasked = False
             self._asked.clear()
             self._in_a_row += self._heard
             self._key_at, self._heard = now, False
@@ -54,11 +58,12 @@ class Receipts:
 
     def missing(self, seqs: Sequence[int], now: float, *, kept: bool) -> None:
         """The receiver asked for these packets once more; they were sent if all are `kept` still."""
-        self._asked_at = now
+        self._asked_at, self._asked_since = now, True
         for seq in seqs:
             self._asked[seq] = self._asked.get(seq, 0) + 1
             self._hopeless |= not kept or self._asked[seq] >= HOPELESS
         if len(self._asked) > _MOST_ASKED:
+            self._hopeless = True
             self._asked.clear()
 
     def reported(self, highest_seq: int, fraction_lost: float, lost_total: int) -> None:
@@ -66,13 +71,15 @@ class Receipts:
         self.seen_seq = highest_seq & 0xFFFF
         if fraction_lost > 0 or lost_total > self._lost_total:
             self.lost = True
+            self._unasked |= not self._asked_since
+        self._asked_since = False
         self._lost_total = lost_total
 
     def complete(self, now: float) -> bool:
         """Whether the newest frame has arrived and nothing is missing any more."""
-        if self.newest_seq is None or self.seen_seq is None or self._hopeless:
+        if self.newest_seq is None or self.seen_seq is None or self._hopeless or self._unasked:
             return False
-        if self.lost and (self._asked_at is None or now - self._asked_at < MENDED_S + 2 * self.rtt_s):
+        if self.lost and now - self._asked_at < MENDED_S + 2 * self.rtt_s:
             return False
         return (self.seen_seq - self.newest_seq) & 0xFFFF < 0x8000
 
@@ -81,7 +88,10 @@ class Receipts:
         if now - self.joined < SETTLE_S:
             return True
         if self.complete(now) and now - self.newest_at >= SLACK_S + self.rtt_s:
-            return False
+            if not self.lost or now - self._key_at < min(MOST_DOUBT_S, DOUBT_S * 2**self._in_a_row):
+                return False
+            self._heard = True
+            return True
         if self._in_a_row and now - self._key_at < min(MOST_AGAIN_S, AGAIN_S * 2 ** (self._in_a_row - 1)):
             return False
         self._heard = True

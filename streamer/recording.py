@@ -48,7 +48,7 @@ class Recording:
     def __init__(self, fd: int, *, cursor: bool, fps: int) -> None:
         self.burnt = cursor
         self.frames = 0
-        self._file: IO[bytes] = os.fdopen(fd, "wb", buffering=0)  # what is in a buffer is lost in a crash, too
+        self._file: IO[bytes] = os.fdopen(fd, "wb")
         self._fps = fps
         self._lock = threading.Lock()
         self._container: av.container.OutputContainer | None = None
@@ -121,6 +121,7 @@ class Recording:
         for packet in self._stream.encode(frame):
             size += packet.size
             self._container.mux(packet)
+        self._file.flush()  # what is in a buffer is lost in a crash
         self._planes, self._latest = planes, now
         self.frames += 1
         if key:

@@ -67,7 +67,7 @@ class Forking(Creating, Saving):
             info, delta = await self._save(live, "fork", captured=captured)
             made = await self._born(parent, info, delta, base, count, timeout_s, metadata)
         finally:
-            await asyncio.shield(base.aclose())
+            base.close()
         fault_point("fork.made")
         self._start_soon(self._wake([child.id for child in made]), f"wake the children of {sandbox_id}")
         return made

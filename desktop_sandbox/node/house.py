@@ -66,7 +66,7 @@ class House(Returning):
     async def _expire_one(self, record: SandboxRecord) -> None:
         if record.info().on_timeout == "pause":
             try:
-                await self.pause(record.id)
+                await self._put_to_disk(record.id, or_its_disk=True)
                 return
             except DesktopSandboxError as error:
                 log.warning("%s x not paused, so it ends: %s", record.id, error.message)

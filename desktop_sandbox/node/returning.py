@@ -69,7 +69,14 @@ class Returning(Creating, Saving):
         return record.info()
 
     async def pause(self, sandbox_id: str) -> SandboxInfo:
-        """Put a sandbox away: to disk, no process left. Once more does nothing."""
+        """Put a sandbox away: to disk, no process left. Once more does nothing.
+
+        Raises SnapshotMismatchError where its memory could not be brought back; it then runs on.
+        """
+        return await self._put_to_disk(sandbox_id)
+
+    async def _put_to_disk(self, sandbox_id: str, *, or_its_disk: bool = False) -> SandboxInfo:
+        """`or_its_disk`: also where it could be started from its disk only, since else it were ended."""
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
             if record.state is SandboxState.PAUSED:
@@ -77,6 +84,8 @@ class Returning(Creating, Saving):
             live = self._live.get(sandbox_id)
             if live is None:
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs can be paused")
+            if not or_its_disk:
+                self._check_returns(live)
             return await self._pause(live)
 
     async def pause_idle(self, sandbox_id: str, because: str) -> bool:
@@ -85,6 +94,7 @@ class Returning(Creating, Saving):
             live = self._live.get(sandbox_id)
             if live is None or not live.frozen or live.busy or sandbox_id in self._watched:
                 return False
+            self._check_returns(live)
             await self._pause(live, {"because": because})
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_sandbox.errors import CapacityError, ConflictError, MachineError
+from desktop_sandbox.errors import CapacityError, ConflictError, MachineError, SnapshotMismatchError
 from desktop_sandbox.node.capacity import check_room, read_figures
 from desktop_sandbox.node.facts import SnapshotInfo
 from desktop_sandbox.node.live import LiveSandbox
@@ -22,7 +23,7 @@ from desktop_sandbox.snapshots.checkpoint import capture, make_room, pages_expec
 from desktop_sandbox.snapshots.delta import Delta, only_changed
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import OVERLAY
-from desktop_sandbox.snapshots.templates import Template, find_templates
+from desktop_sandbox.snapshots.templates import Template, find_templates, offered_fit
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -103,9 +104,7 @@ class Saving(Upkeep):
                 fault_point("save.captured")
                 if go_on:
                     await still.aclose()
-                if (memory_fd := self._memory.at_hand(template)) is not None:
-                    delta = await asyncio.to_thread(only_changed, captured.delta, memory_fd)
-                    captured = replace(captured, delta=delta)
+                captured = replace(captured, delta=await self._only_changed(captured.delta, template))
                 if told is not None:
                     told(captured.delta)
                 snapshot = await asyncio.to_thread(
@@ -126,6 +125,21 @@ class Saving(Upkeep):
             raise
         return snapshot, captured.delta
 
+    async def _only_changed(self, delta: Delta, template: Template) -> Delta:
+        """Without what is as in the template, if its memory is at hand: loading that would cost more."""
+        memory_fd = self._memory.at_hand(template)
+        if memory_fd is None:
+            return delta
+        mine = os.dup(memory_fd)
+
+        def compare() -> Delta:
+            try:
+                return only_changed(delta, mine)
+            finally:
+                os.close(mine)
+
+        return await asyncio.to_thread(compare)
+
     async def _make_room(self, live: LiveSandbox, work: Path) -> memoryview:
         """Room for the machine's pages: in memory, or in a file where memory is short (it then stands still longer)."""
         pages = await asyncio.to_thread(pages_expected, live.machine)
@@ -139,6 +153,19 @@ class Saving(Upkeep):
             log.info("%s = saved through a file: %s", live.machine.id, error.message)
             return await asyncio.to_thread(make_room, pages, work)
         return await asyncio.to_thread(make_room, pages)
+
+    def _check_returns(self, live: LiveSandbox) -> None:
+        """Raise SnapshotMismatchError where what is saved of a machine could not be restored here.
+
+        It was started before QEMU, or this program, was another one. It runs on as it is; but put away it were gone.
+        """
+        fit = files.booted_fit(live.machine.directory) or self._template_below(live).manifest.fit
+        differences = fit.differences(offered_fit(fit, self.hypervisor))
+        if differences:
+            raise SnapshotMismatchError(
+                f"{live.machine.id} could not be resumed here: {'; '.join(differences)}",
+                hint="it was started under another QEMU or version: let it run, or save its files and kill it",
+            )
 
     def _template_below(self, live: LiveSandbox) -> Template:
         for template in find_templates(self.config.home):

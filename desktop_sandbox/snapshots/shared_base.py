@@ -7,7 +7,6 @@ base costs it a fault. So a base has to be half of what the copies are.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from dataclasses import replace
 
@@ -49,9 +48,9 @@ class BaseBeside:
         self._delta: Delta | None = None
 
     def begin(self, template_fd: int, delta: Delta) -> None:
-        """Make it. The template's descriptor stays the caller's, and open until this is closed."""
+        """Make it. The template's descriptor stays the caller's."""
         self._delta = delta
-        self._making = asyncio.ensure_future(asyncio.to_thread(shared_base, template_fd, delta))
+        self._making = asyncio.ensure_future(asyncio.to_thread(_made_from, os.dup(template_fd), delta))
 
     async def under(self, origin: Origin) -> Origin:
         """An origin whose memory holds its checkpoint's pages already; as it is, where no base was begun."""
@@ -60,8 +59,19 @@ class BaseBeside:
         memory_fd = await asyncio.shield(self._making)
         return replace(origin, memory_fd=memory_fd, delta=None, below=self._delta.runs)
 
-    async def aclose(self) -> None:
-        """Let go of it; the thread is waited for, since it reads the template's memory."""
+    def close(self) -> None:
+        """Let go of it, as soon as it is made."""
         if self._making is not None:
-            with contextlib.suppress(Exception):
-                os.close(await asyncio.shield(self._making))
+            self._making.add_done_callback(_close_made)
+
+
+def _made_from(template_fd: int, delta: Delta) -> int:
+    try:
+        return shared_base(template_fd, delta)
+    finally:
+        os.close(template_fd)
+
+
+def _close_made(made: asyncio.Future[int]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        os.close(made.result())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guest_image.agent.config import AgentConfig
 
 
-_SOON_S = 0.5
+_SOON_S = 0.15
 
 
 class UserCgroups:

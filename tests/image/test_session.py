@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import socket
 import subprocess
 import sys
@@ -196,6 +197,10 @@ def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes
     assert len(list(profile.iterdir())) == 3, "a browser that runs keeps its lock"
     assert ask_running(tmp_path) == 1, "it has ended"
     assert list(profile.iterdir()) == [], "and asks nobody whether another computer uses its profile"
+    mine = f"{socket.gethostname()}-77"
+    (profile / "SingletonLock").symlink_to(mine)
+    assert ask_running(tmp_path) == 1
+    assert os.readlink(profile / "SingletonLock") == mine, "whether its own process lives the browser knows"
 
 
 def test_a_browser_of_another_profile_or_none_is_not_asked(tmp_path: Path) -> None:

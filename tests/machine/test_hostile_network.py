@@ -206,7 +206,7 @@ def test_floods_and_hoards_take_what_is_the_guests_and_no_more(
     gateway = gateway_of(far_server)
     assert get(sibling, "good.example.org") == "the good page"
     before, descriptors = memory_mib(gateway), len(os.listdir(f"/proc/{gateway}/fd"))
-    for what in (("flood",), ("hoard", 12)):
+    for what in (("flood",), ("hoard", 20)):
         # threads are born in the namespace of whoever starts them
         with ThreadPoolExecutor(1) as worker:
             attacking = worker.submit(attack, hostile, *what)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from actions.model import CursorPosition
 from desktop_sandbox.config import ServerConfig
-from desktop_sandbox.errors import CapacityError, ConflictError
+from desktop_sandbox.errors import CapacityError, ConflictError, SnapshotMismatchError
 from desktop_sandbox.node import reclaiming
 from desktop_sandbox.node.capacity import Figures
 from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
@@ -191,3 +191,23 @@ async def test_its_time_goes_on_and_a_pause_on_purpose_is_one(node: LocalNode) -
         await output(node, rests, "true")
     await node.resume(rests)
     assert await output(node, rests, "echo here") == "here"
+
+
+async def test_what_could_not_come_back_is_not_put_away_but_by_its_timeout(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = (await node.create(replace(SPEC, on_timeout="pause"))).id
+    await output(node, one, "echo kept > /home/user/kept")
+    await frozen(node, one)
+    # as if this server had found it running, under the QEMU of before
+    newer = replace(node.hypervisor, qemu=replace(node.hypervisor.qemu, version="99.0"))
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "hypervisor", newer)
+        for put_away in (node.pause(one), node.pause_idle(one, "a test")):
+            with pytest.raises(SnapshotMismatchError, match=r"could not be resumed here: .*99\.0"):
+                await put_away
+        assert await states(node, one) == [S.RUNNING]
+        assert await output(node, one, "cat /home/user/kept") == "kept"
+        # else it would end, with its disk
+        await node.set_timeout(one, 1)
+        await until(node, one, S.PAUSED)

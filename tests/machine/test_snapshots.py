@@ -323,3 +323,15 @@ def test_a_checkpoint_amid_input_and_output_can_be_restored(sandbox: Sandbox) ->
         sandbox.move_mouse(7, 8)
         assert sandbox.get_cursor_position() == (7, 8)
     forget(*(snapshot.snapshot_id for snapshot in saved))
+
+
+def test_what_is_as_in_the_template_is_not_saved(sandbox: Sandbox) -> None:
+    before = sandbox.checkpoint()
+    sandbox.commands.run("head -c 60000000 /dev/zero > /dev/shm/zeros")
+    after = sandbox.checkpoint()
+    assert after.size_bytes - before.size_bytes < 30_000_000
+    sandbox.commands.run("yes | head -c 60000000 > /dev/shm/zeros")
+    sandbox.rollback(after)
+    assert (
+        sandbox.commands.run("tr -d '\\0' < /dev/shm/zeros | wc -c; wc -c < /dev/shm/zeros").stdout == "0\n60000000\n"
+    )

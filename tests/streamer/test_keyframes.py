@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from streamer.keyframes import DEBOUNCE_S, HOPELESS, MENDED_S, SETTLE_S, KeyframeGate, Receipts
+from itertools import pairwise
+
+from streamer.keyframes import DEBOUNCE_S, DOUBT_S, HOPELESS, MENDED_S, MOST_DOUBT_S, SETTLE_S, KeyframeGate, Receipts
 
 
 def settled(now: float = 100.0) -> Receipts:
@@ -60,27 +62,57 @@ def test_a_still_screen_on_a_path_that_loses_is_not_sent_again_and_again():
 
 def test_what_was_asked_for_and_came_is_no_loss_any_more():
     receipts = settled()
+    receipts.sent(500, 100.0, key=True)
     receipts.rtt_s = 0.1
     receipts.missing([470, 480], 100.1, kept=True)
     receipts.reported(500, 0.02, 2)
     assert receipts.needs_keyframe(100.4)  # it may ask again still
-    receipts.missing([480], 100.4, kept=True)
-    assert receipts.needs_keyframe(100.8)
-    assert not receipts.needs_keyframe(100.4 + MENDED_S + 0.21)
-    assert not receipts.needs_keyframe(1000.0)
-
-
-def test_what_does_not_come_however_often_it_is_asked_for_is():
     receipts = settled()
+    receipts.sent(500, 100.0, key=True)
+    receipts.missing([470, 480], 100.1, kept=True)
+    receipts.reported(500, 0.02, 2)
+    receipts.missing([480], 100.4, kept=True)
+    assert not receipts.needs_keyframe(100.4 + MENDED_S + 0.01)
+    assert not receipts.needs_keyframe(100.0 + DOUBT_S - 0.1)
+
+
+def test_who_may_have_given_up_is_heard_once_after_some_seconds():
+    receipts = settled()
+    receipts.sent(500, 100.0, key=True)
+    heard = []
+    for now in range(100, 400):  # it asks each second, and each keyframe has such losses, too
+        if now == 100 or receipts.needs_keyframe(now):
+            heard.append(now)
+            receipts.sent(500, now, key=True)
+            receipts.missing([480], now + 0.1, kept=True)
+            receipts.reported(500, 0.02, now)
+    waits = [later - earlier for earlier, later in pairwise(heard)]
+    assert waits[0] == DOUBT_S
+    assert waits[-1] == MOST_DOUBT_S
+    assert len(waits) < 8
+
+
+def test_a_loss_that_was_not_asked_about_is_one_whatever_was_asked_before():
+    receipts = settled()
+    receipts.missing([470], 100.1, kept=True)
     receipts.reported(500, 0.02, 1)
+    receipts.reported(500, 0.0, 1)
+    receipts.sent(600, 105.0, key=True)
+    receipts.reported(600, 0.02, 2)
+    assert receipts.needs_keyframe(107.0)
+
+
+def test_what_does_not_come_however_often_it_is_asked_for_is_lost():
+    receipts = settled()
+    receipts.sent(500, 100.0, key=True)
+    receipts.reported(500, 0.0, 0)
     for turn in range(HOPELESS):
         receipts.missing([480], 100.1 + turn / 50, kept=True)
-    assert receipts.needs_keyframe(200.0)
-    receipts.sent(600, 200.0, key=True)
+    assert receipts.needs_keyframe(103.0)
+    receipts.sent(600, 103.0, key=True)
     receipts.reported(600, 0.0, 1)
-    assert not receipts.needs_keyframe(202.0)
-    receipts.missing([17], 202.0, kept=False)  # long forgotten
-    assert receipts.needs_keyframe(210.0)
+    receipts.missing([17], 104.0, kept=False)  # long forgotten
+    assert receipts.needs_keyframe(106.0)
 
 
 def test_what_a_hostile_receiver_asks_for_is_bounded():
