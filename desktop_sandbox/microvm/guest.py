@@ -35,8 +35,14 @@ class Guest:
     def __init__(self, channel: AgentChannel) -> None:
         self.channel = channel
 
-    async def set_identity(self, identity: Identity, *, thaw: bool, timeout_s: float = 20.0) -> None:
-        """Make the guest a machine of its own (clock, entropy, names), then let its user processes run."""
+    async def set_identity(
+        self, identity: Identity, *, thaw: bool, thaw_within_ms: int | None = None, timeout_s: float = 20.0
+    ) -> None:
+        """Make the guest a machine of its own (clock, entropy, names), then let its user processes run.
+
+        `thaw_within_ms`: how long they may be kept from disturbing a first action; None: as long as the agent thinks.
+        """
+        within = {} if thaw_within_ms is None else {"thaw_within_ms": thaw_within_ms}
         await self.channel.request(
             "identity.set",
             {
@@ -46,6 +52,7 @@ class Guest:
                 "hostname": identity.hostname,
                 "machine_id": identity.machine_id,
                 "thaw": thaw,
+                **within,
             },
             timeout_s=timeout_s,
         )

@@ -24,6 +24,8 @@ log = logging.getLogger("desktop_sandbox.node")
 T = TypeVar("T")
 CONNECT_S = 15.0
 _QUIESCE_S = 3.0
+_ACTS_MS = 1000
+"""Among many children that wake at once a first action takes longer than alone."""
 
 
 class Attachment:
@@ -60,6 +62,7 @@ class Attachment:
         self.stood_still_s = 0.0
         self.traffic = 0
         """How much had passed over its network when somebody looked last."""
+        self._born_asleep = False
         self._braked = False
         self._stopped_at = 0.0
         self._clock_late = False
@@ -71,10 +74,10 @@ class Attachment:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.machine.id}{' frozen' if self.frozen else ''}>"
 
-    async def guest(self, deadline_s: float = CONNECT_S, *, by_itself: bool = False) -> Guest:
+    async def guest(self, deadline_s: float = CONNECT_S, *, by_itself: bool = False, acts: bool = False) -> Guest:
         """The agent, connected; a broken connection is made again, a frozen machine wakes.
 
-        `by_itself`: nobody asked for this; it does not count as use.
+        `by_itself`: nobody asked for this; it does not count as use. `acts`: an action follows at once.
 
         Raises ChannelError or DeadlineError, ConflictError where the machine was ended meanwhile.
         """
@@ -83,9 +86,9 @@ class Attachment:
         self.used_at = time.monotonic()
         self.untouched = False
         with self.standing.awaited():
-            return await self._guest(deadline_s)
+            return await self._guest(deadline_s, acts=acts)
 
-    async def _guest(self, deadline_s: float) -> Guest:
+    async def _guest(self, deadline_s: float, *, acts: bool = False) -> Guest:
         async with self._connecting, self._turn():
             # its successor's machine listens at the same paths
             self._check_not_ended()
@@ -103,7 +106,8 @@ class Attachment:
                     self._check_not_ended()
             guest = Guest(self._channel)
             if self.wakes_as is not None:
-                await guest.set_identity(self.wakes_as, thaw=True)
+                within = _ACTS_MS if acts and self._born_asleep else None
+                await guest.set_identity(self.wakes_as, thaw=True, thaw_within_ms=within)
                 self.wakes_as, self._clock_late = None, False
             elif self._clock_late:
                 self._clock_late = False
@@ -122,10 +126,10 @@ class Attachment:
         if self._ended:
             raise ConflictError(f"{self.machine.id} was ended or replaced meanwhile", hint="look at it, then try again")
 
-    async def ask(self, question: Callable[[Guest], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[Guest], Awaitable[T]], *, acts: bool = False) -> T:
         """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
         try:
-            return await question(await self.guest())
+            return await question(await self.guest(acts=acts))
         except ChannelError:
             return await question(await self.guest())
 
@@ -200,7 +204,7 @@ class Attachment:
 
     async def sleep(self, wakes_as: Identity) -> None:
         """Stand still from the beginning, without an identity yet: the first call gives it that, and wakes it."""
-        self.wakes_as = wakes_as
+        self.wakes_as, self._born_asleep = wakes_as, True
         async with self._connecting:
             await self.machine.stop()
             self._stands()

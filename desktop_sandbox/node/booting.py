@@ -125,7 +125,6 @@ async def _boot(
         live.uid = uid
         live.runs_since = time.monotonic()
         await _answers(live)
-        fault_point("boot.answers")
         await live.become(Identity.new(sandbox_id), None)
         await _stands(live, origin.ready)
         await live.find_screen()

@@ -180,7 +180,7 @@ class LiveSandbox(Attachment):
         # the agent remembers batches: asked again after a broken connection, it does nothing twice
         port = "input" if is_quick(actions) else "control"
         answer = await self.ask(
-            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port)
+            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port), acts=True
         )
         return believable(answer, len(actions))
 

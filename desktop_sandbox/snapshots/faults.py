@@ -1,19 +1,32 @@
 """Places where a test lets the server die, to see what the next one finds. Nothing happens unless the environment
-names one of them: DESKTOP_SANDBOX_DIE_AT=promote.renamed, or promote.renamed:2 for the second time it is passed.
+names one of them: DESKTOP_SANDBOX_DIE_AT=promote.renamed, or promote.renamed:2 for the second time it is passed;
+@/path for a file that names one, or none as long as it is not there.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from itertools import count
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
 VARIABLE = "DESKTOP_SANDBOX_DIE_AT"
-_place, _, _time = os.environ.get(VARIABLE, "").partition(":")
-_passed = count(1)
+_asked = os.environ.get(VARIABLE, "")
+_passed: Counter[str] = Counter()
 
 
 def fault_point(name: str) -> None:
     """Die here (SIGKILL) if a test asked for it."""
-    if name == _place and next(_passed) == int(_time or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    if not _asked:
+        return
+    wanted = _asked
+    if _asked.startswith("@"):
+        wanted = ""
+        with suppress(FileNotFoundError):
+            wanted = Path(_asked[1:]).read_text()
+    place, _, time = wanted.partition(":")
+    if name == place:
+        _passed[wanted] += 1
+        if _passed[wanted] == int(time or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from guest_image.agent.config import AgentConfig
 
 
-_SOON_S = 0.15
-
-
 class UserCgroups:
     """The session's apps and the user's own systemd with all that it started."""
 
@@ -45,10 +42,10 @@ class UserCgroups:
         path = f"{self._config.apps_cgroup}/cgroup.procs"
         return path if os.path.exists(path) else None
 
-    def thaw_soon(self, before: Callable[[], None]) -> None:
+    def thaw_soon(self, before: Callable[[], None], within_s: float) -> None:
         """Thaw in a moment, after `before`: all that slept wakes then, and would be in the way of a first action."""
         self._before = before
-        self._soon = asyncio.get_running_loop().call_later(_SOON_S, self.thaw)
+        self._soon = asyncio.get_running_loop().call_later(within_s, self.thaw)
 
     @property
     def waiting(self) -> bool:

@@ -80,6 +80,18 @@ async def test_the_clock_and_the_names_come_by_themselves_and_before_the_program
         await asyncio.sleep(0.01)
 
 
+async def test_who_is_about_to_act_may_keep_the_programs_waiting_for_longer(guest, channel, identity):
+    folders = make_cgroups(guest)
+    for folder in folders:
+        (folder / "cgroup.freeze").write_text("1")
+    await channel.request("identity.set", asked(thaw_within_ms=1500))
+    await asyncio.sleep(0.6)
+    assert {(folder / "cgroup.freeze").read_text() for folder in folders} == {"1"}
+    assert not (guest.etc / "machine-id").exists()
+    await channel.request("guest.info")  # whatever is no action ends that
+    assert {(folder / "cgroup.freeze").read_text()[0] for folder in folders} == {"0"}
+
+
 async def test_full_disk_stops_no_identity(guest, channel, identity, monkeypatch):
     real = os.pwrite
 

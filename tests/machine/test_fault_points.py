@@ -33,8 +33,13 @@ def read(sandbox: Sandbox, path: str) -> str:
     return sandbox.commands.run(["cat", path]).stdout.strip()
 
 
+def start(server: RealServer) -> None:
+    """A server that dies where a file says."""
+    server.start(**{VARIABLE: f"@{server.home / 'die-at'}"})
+
+
 def die_in(server: RealServer, step: str, place: str, sandbox: Sandbox, saved: SnapshotInfo) -> None:
-    """Have a server die at a place of a step; the next one runs afterwards."""
+    """Have the server die at a place of a step; the next one runs afterwards."""
     steps: dict[str, Callable[[], object]] = {
         "create": lambda: Sandbox.create("minimal", timeout=None, **server.client()),
         "checkpoint": sandbox.checkpoint,
@@ -43,18 +48,18 @@ def die_in(server: RealServer, step: str, place: str, sandbox: Sandbox, saved: S
         "pause": sandbox.pause,
         "resume": sandbox.resume,
     }
-    server.kill()
-    server.start(**{VARIABLE: place})
+    (server.home / "die-at").write_text(place)
     with suppress(DesktopSandboxError):
         steps[step]()
     assert server.process is not None
     assert server.process.wait(60) == -9, f"{place} is not passed in {step}"
-    server.start()
+    (server.home / "die-at").unlink()
+    start(server)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_server_that_dies_at_a_step_loses_nothing(own_server: RealServer, step: str) -> None:
-    own_server.start()
+    start(own_server)
     sandbox = Sandbox.create("minimal", timeout=None, **own_server.client())
     sandbox.files.write("/home/user/kept", "kept")
     saved = sandbox.checkpoint()

@@ -109,7 +109,7 @@ def test_a_server_that_dies_while_it_boots_leaves_it_paused(own_server: RealServ
     sandbox.files.write("/home/user/kept", "kept")
     sandbox.pause()
     upgrade(own_server, sandbox)
-    for place in ("boot.disk", "boot.runs", "boot.answers"):
+    for place in ("boot.disk", "boot.runs"):
         own_server.kill()
         own_server.start(**{VARIABLE: place})
         with suppress(DesktopSandboxError):

@@ -16,7 +16,7 @@ from tests.machine.support import machine_pid
 
 pytestmark = pytest.mark.machine
 
-CHILDREN = 6
+CHILDREN = 8
 WRITTEN_MB = 160
 # the quickest digest there is under emulation: nobody means to deceive it
 SUM = "import functools, sys, zlib; pieces = iter(lambda: sys.stdin.buffer.read(1 << 20), b''); "

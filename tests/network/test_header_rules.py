@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.network import far_end
 from desktop_sandbox.network.header_rules import MASK, HeaderRule, with_headers
 from desktop_sandbox.network.http1 import Head, HttpError, Requests, read_head
 from desktop_sandbox.network.policy import masked_json, parse_policy, policy_json, policy_record
@@ -321,7 +322,10 @@ async def test_where_the_guest_dialled_does_not_count(tmp_path: Path) -> None:
 
 
 @internet
-async def test_a_server_that_does_not_prove_its_name_gets_nothing(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_prove_its_name_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(far_end, "_HANDSHAKE_S", 3.0)
     thief = Upstream()
     async with api(tmp_path, thief, name="front.example.net") as here:
         with pytest.raises(ConnectionError):

@@ -45,6 +45,7 @@ _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
     hostname=string(),
     machine_id=string(),
     thaw=boolean(False),
+    thaw_within_ms=integer(150, 0, 5000),
 )
 async def identity_set(
     call: Call,
@@ -55,6 +56,7 @@ async def identity_set(
     hostname: str,
     machine_id: str,
     thaw: bool,
+    thaw_within_ms: int,
 ) -> dict[str, Any]:
     """Give the machine its own random numbers, time, names; then, with `thaw`, let the user's programs run. {}"""
     received = time.monotonic_ns()
@@ -87,7 +89,7 @@ async def identity_set(
                 network.close_connections()
 
     if thaw:
-        call.agent.cgroups.thaw_soon(finish)
+        call.agent.cgroups.thaw_soon(finish, thaw_within_ms / 1000)
     else:
         finish()
     return {}
