@@ -19,7 +19,7 @@ SETTLE_S = 3.0  # a new viewer may need a second keyframe before its decoder run
 SLACK_S = 0.25
 MENDED_S = 0.3  # and two round trips: who misses something still asks within that time
 HOPELESS = 4  # so often asked for, a packet does not come any more; libwebrtc gives up after ten times
-DOUBT_S, MOST_DOUBT_S = 8.0, 128.0  # after a keyframe, a request is heard although all losses seem mended
+DOUBT_S, MOST_DOUBT_S = 8.0, 128.0  # after the last frame a request is heard although all seems mended
 AGAIN_S = 1.0  # after one keyframe that was asked for; twice as long after each further one
 MOST_AGAIN_S = 16.0
 _MOST_ASKED = 4096
@@ -88,7 +88,7 @@ class Receipts:
         if now - self.joined < SETTLE_S:
             return True
         if self.complete(now) and now - self.newest_at >= SLACK_S + self.rtt_s:
-            if not self.lost or now - self._key_at < min(MOST_DOUBT_S, DOUBT_S * 2**self._in_a_row):
+            if not self.lost or now - self.newest_at < min(MOST_DOUBT_S, DOUBT_S * 2**self._in_a_row):
                 return False
             self._heard = True
             return True
