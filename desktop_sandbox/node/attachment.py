@@ -77,7 +77,8 @@ class Attachment:
     async def guest(self, deadline_s: float = CONNECT_S, *, by_itself: bool = False, acts: bool = False) -> Guest:
         """The agent, connected; a broken connection is made again, a frozen machine wakes.
 
-        `by_itself`: nobody asked for this; it does not count as use. `acts`: an action follows at once.
+        `by_itself`: nobody asked for this; it does not count as use. `acts`: an action follows at once, for which no
+        program is needed.
 
         Raises ChannelError or DeadlineError, ConflictError where the machine was ended meanwhile.
         """

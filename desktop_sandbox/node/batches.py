@@ -85,6 +85,11 @@ def is_quick(actions: Sequence[Action]) -> bool:
     return len(actions) <= _QUICK_ACTIONS and all(_is_quick(action) for action in actions)
 
 
+def is_one_touch(actions: Sequence[Action]) -> bool:
+    """Whether it is done at one go, and nothing of it waits for what a program makes of it."""
+    return len(actions) == 1 and is_quick(actions) and not (isinstance(actions[0], Click) and actions[0].count > 1)
+
+
 def _is_quick(action: Action) -> bool:
     match action:
         case Move() | MouseDown() | MouseUp() | KeyDown() | KeyUp() | CursorPosition():

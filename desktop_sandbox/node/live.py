@@ -18,7 +18,7 @@ from desktop_sandbox.errors import ConflictError, DeadlineError, DesktopSandboxE
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
 from desktop_sandbox.node.attachment import Attachment
-from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_quick, patience_s
+from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_one_touch, is_quick, patience_s
 from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
@@ -180,7 +180,8 @@ class LiveSandbox(Attachment):
         # the agent remembers batches: asked again after a broken connection, it does nothing twice
         port = "input" if is_quick(actions) else "control"
         answer = await self.ask(
-            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port), acts=True
+            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port),
+            acts=is_one_touch(actions),
         )
         return believable(answer, len(actions))
 
