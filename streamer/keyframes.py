@@ -19,7 +19,7 @@ SETTLE_S = 3.0  # a new viewer may need a second keyframe before its decoder run
 SLACK_S = 0.25
 MENDED_S = 0.3  # and two round trips: who misses something still asks within that time
 HOPELESS = 4  # so often asked for, a packet does not come any more; libwebrtc gives up after ten times
-DOUBT_S, MOST_DOUBT_S = 8.0, 128.0  # after the last frame a request is heard although all seems mended
+DOUBT_S, MOST_DOUBT_S = 8.0, 64.0  # so long after a request was not heard another is, although all seems mended
 AGAIN_S = 1.0  # after one keyframe that was asked for; twice as long after each further one
 MOST_AGAIN_S = 16.0
 _MOST_ASKED = 4096
@@ -37,7 +37,10 @@ class Receipts:
     lost: bool = field(default=False, init=False)
     _asked_at: float = field(default=float("-inf"), init=False)
     _asked_since: bool = field(default=False, init=False)
+    _maybe_unasked: bool = field(default=False, init=False)
     _unasked: bool = field(default=False, init=False)
+    _doubted_at: float | None = field(default=None, init=False)
+    _doubts: int = field(default=0, init=False)
     _asked: dict[int, int] = field(default_factory=dict, init=False)
     _hopeless: bool = field(default=False, init=False)
     _lost_total: int = field(default=0, init=False)
@@ -49,16 +52,17 @@ class Receipts:
         """The last packet of a frame was sent; `changed`: it is another picture. A keyframe heals what was lost."""
         self.newest_seq, self.newest_at = seq, now
         if key:
-            self.lost = self._hopeless = self._unasked = False
+            self.lost = self._hopeless = self._unasked = self._maybe_unasked = False
+            self._doubted_at = None
             self._asked.clear()
             self._in_a_row += self._heard
             self._key_at, self._heard = now, False
         elif changed:
-            self._in_a_row = 0
+            self._in_a_row = self._doubts = 0
 
     def missing(self, seqs: Sequence[int], now: float, *, kept: bool) -> None:
         """The receiver asked for these packets once more; they were sent if all are `kept` still."""
-        self._asked_at, self._asked_since = now, True
+        self._asked_at, self._asked_since, self._maybe_unasked = now, True, False
         for seq in seqs:
             self._asked[seq] = self._asked.get(seq, 0) + 1
             self._hopeless |= not kept or self._asked[seq] >= HOPELESS
@@ -69,15 +73,20 @@ class Receipts:
     def reported(self, highest_seq: int, fraction_lost: float, lost_total: int) -> None:
         """A receiver report came. Losses stick until they are healed: see the module."""
         self.seen_seq = highest_seq & 0xFFFF
+        # the report may stand before the question, in the same packet even: the next report tells
+        self._unasked |= self._maybe_unasked
+        self._maybe_unasked = False
         if fraction_lost > 0 or lost_total > self._lost_total:
             self.lost = True
-            self._unasked |= not self._asked_since
+            self._maybe_unasked = not self._asked_since
         self._asked_since = False
         self._lost_total = lost_total
 
     def complete(self, now: float) -> bool:
         """Whether the newest frame has arrived and nothing is missing any more."""
-        if self.newest_seq is None or self.seen_seq is None or self._hopeless or self._unasked:
+        if self.newest_seq is None or self.seen_seq is None or self._hopeless:
+            return False
+        if self._unasked or self._maybe_unasked:
             return False
         if self.lost and now - self._asked_at < MENDED_S + 2 * self.rtt_s:
             return False
@@ -88,13 +97,20 @@ class Receipts:
         if now - self.joined < SETTLE_S:
             return True
         if self.complete(now) and now - self.newest_at >= SLACK_S + self.rtt_s:
-            if not self.lost or now - self.newest_at < min(MOST_DOUBT_S, DOUBT_S * 2**self._in_a_row):
-                return False
-            self._heard = True
-            return True
-        if self._in_a_row and now - self._key_at < min(MOST_AGAIN_S, AGAIN_S * 2 ** (self._in_a_row - 1)):
+            return self.lost and self._doubtful(now)
+        if self._in_a_row and now - self._key_at < min(MOST_AGAIN_S, AGAIN_S * 2 ** min(self._in_a_row - 1, 8)):
             return False
         self._heard = True
+        return True
+
+    def _doubtful(self, now: float) -> bool:
+        """Whether to hear one who may have given up asking: after some time, and ever more seldom on a still screen."""
+        if self._doubted_at is None:
+            self._doubted_at = now
+        if now - self._doubted_at < min(MOST_DOUBT_S, DOUBT_S * 2 ** min(self._doubts, 8)):
+            return False
+        self._doubts += 1
+        self._doubted_at = None
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import time
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from desktop_sandbox.errors import GuestError
+from desktop_sandbox.errors import GuestError, InvalidRequestError
 from desktop_sandbox.microvm.channel import AgentChannel
 
 
@@ -42,7 +43,13 @@ class Guest:
 
         `thaw_within_ms`: how long they may be kept from disturbing a first action; None: as long as the agent thinks.
         """
-        within = {} if thaw_within_ms is None else {"thaw_within_ms": thaw_within_ms}
+        if thaw_within_ms is not None:
+            # the agent lies in saved memory: one of an earlier version does not know that, and has done nothing then
+            with contextlib.suppress(InvalidRequestError):
+                return await self._set_identity(identity, thaw, timeout_s, {"thaw_within_ms": thaw_within_ms})
+        return await self._set_identity(identity, thaw, timeout_s, {})
+
+    async def _set_identity(self, identity: Identity, thaw: bool, timeout_s: float, more: Mapping[str, int]) -> None:
         await self.channel.request(
             "identity.set",
             {
@@ -52,7 +59,7 @@ class Guest:
                 "hostname": identity.hostname,
                 "machine_id": identity.machine_id,
                 "thaw": thaw,
-                **within,
+                **more,
             },
             timeout_s=timeout_s,
         )

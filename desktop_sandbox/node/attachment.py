@@ -48,6 +48,8 @@ class Attachment:
         """Whether it began from its template, rather than from a snapshot."""
         self.untouched = False
         """Whether nobody asked anything of its agent since it was restored."""
+        self.stays = False
+        """Whether it could not be resumed if it were put away: it was started under another QEMU or version."""
         self.freeze_after_s: float | None = None
         """After so long without use it may stand still; 0: never; None: nobody looked it up yet."""
         self.frozen = False

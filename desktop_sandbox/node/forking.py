@@ -52,6 +52,7 @@ class Forking(Creating, Saving):
             raise InvalidRequestError(f"a fork into {count}", hint=f"from 1 to {MAX_FORK}")
         parent = await self.store.get(sandbox_id)
         live = await self.live(sandbox_id)
+        self._check_returns(live)
         await self._find_room_for(live, count)
         template_fd = await self._memory.get(self._template_below(live))
         base = BaseBeside()

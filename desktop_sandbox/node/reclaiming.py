@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 
-from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.errors import DesktopSandboxError, SnapshotMismatchError
 from desktop_sandbox.node.capacity import read_figures
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.pressure import AGAIN_S, Idle, is_running_out, is_short, next_to_go
@@ -114,6 +114,11 @@ class Reclaiming(Returning):
             try:
                 if await self.pause_idle(sandbox_id, f"memory was short: {self._available_mib()} MiB were left"):
                     return True
+            except SnapshotMismatchError as error:
+                log.warning("%s x stays in memory: %s", sandbox_id, error.message)
+                if (live := self._live.get(sandbox_id)) is not None:
+                    live.stays = True
+                continue
             except DesktopSandboxError as error:
                 log.warning("%s x not put to disk: %s", sandbox_id, error.message)
             self._not_put_away[sandbox_id] = time.monotonic()
@@ -130,5 +135,5 @@ class Reclaiming(Returning):
         return [
             Idle(name, live.used_at, self._not_put_away.get(name), live.held_at)
             for name, live in self._live.items()
-            if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None
+            if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None and not live.stays
         ]

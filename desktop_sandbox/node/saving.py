@@ -130,13 +130,11 @@ class Saving(Upkeep):
         memory_fd = self._memory.at_hand(template)
         if memory_fd is None:
             return delta
-        mine = os.dup(memory_fd)
+        mine = os.fdopen(os.dup(memory_fd), "rb", buffering=0)  # closed in any case, should the thread never run
 
         def compare() -> Delta:
-            try:
-                return only_changed(delta, mine)
-            finally:
-                os.close(mine)
+            with mine:
+                return only_changed(delta, mine.fileno())
 
         return await asyncio.to_thread(compare)
 

@@ -207,6 +207,12 @@ async def test_what_could_not_come_back_is_not_put_away_but_by_its_timeout(
             with pytest.raises(SnapshotMismatchError, match=r"could not be resumed here: .*99\.0"):
                 await put_away
         assert await states(node, one) == [S.RUNNING]
+        # where memory is short it is not tried again and again
+        assert await node._relieve() is False
+        assert node._idle() == []
+        with pytest.raises(SnapshotMismatchError):
+            await node.fork(one, 2)
+        assert await node.snapshots() == []
         assert await output(node, one, "cat /home/user/kept") == "kept"
         # else it would end, with its disk
         await node.set_timeout(one, 1)
