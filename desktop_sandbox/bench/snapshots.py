@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from desktop_sandbox import Host, Sandbox
 from desktop_sandbox.bench.create import FIRST_CLICK, LIFETIME_S
 from desktop_sandbox.bench.figures import Figure
-from desktop_sandbox.bench.host import machine_pids, settle
+from desktop_sandbox.bench.host import machine_pids, memory_mb, settle
 from desktop_sandbox.bench.options import Counts
 from desktop_sandbox.bench.progress import Bar
 from desktop_sandbox.bench.server import Place
@@ -77,18 +77,23 @@ class SnapshotBench:
             turns = self._counts.fork_turns if count <= FEW else 1
             made: list[float] = []
             acted: list[float] = []
+            memory: list[float] = []
             for turn in range(turns):
                 self._bar.say(f"fork into {count}", f"{turn + 1} of {turns}")
                 settle(machine_pids(desktop), self._counts.settle_s)
-                self._fork(desktop, count, made, acted)
+                self._fork(desktop, count, made, acted, memory)
             self._bar.tick()
             figures += [
                 Figure(f"fork.{count}.made", f"fork into {count}: the call", "ms", made),
                 Figure(f"fork.{count}.acted", f"fork into {count} → all have clicked", "ms", acted),
             ]
+            if memory:
+                figures.append(
+                    Figure(f"fork.{count}.memory", f"fork into {count}: memory of each, after its click", "MB", memory)
+                )
         return figures
 
-    def _fork(self, desktop: Sandbox, count: int, made: list[float], acted: list[float]) -> None:
+    def _fork(self, desktop: Sandbox, count: int, made: list[float], acted: list[float], memory: list[float]) -> None:
         began = time.perf_counter()
         children = desktop.fork(count, timeout=LIFETIME_S)
         try:
@@ -96,6 +101,9 @@ class SnapshotBench:
             with ThreadPoolExecutor(count) as threads:
                 list(threads.map(lambda child: child.act([CLICK], timeout=CROWD_S), children))
             acted.append((time.perf_counter() - began) * 1000)
+            pids = [machine_pids(child) for child in children]
+            if all(pids):
+                memory.append(sum(memory_mb(each) for each in pids) / count)
         finally:
             for child in children:
                 child.kill()
