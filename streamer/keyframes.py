@@ -38,11 +38,10 @@ class Receipts:
     _asked_at: float = field(default=float("-inf"), init=False)
     _asked_since: bool = field(default=False, init=False)
     _maybe_unasked: bool = field(default=False, init=False)
-    _unasked: bool = field(default=False, init=False)
+    _gone: bool = field(default=False, init=False)
     _doubted_at: float | None = field(default=None, init=False)
     _doubts: int = field(default=0, init=False)
     _asked: dict[int, int] = field(default_factory=dict, init=False)
-    _hopeless: bool = field(default=False, init=False)
     _lost_total: int = field(default=0, init=False)
     _key_at: float = field(default=float("-inf"), init=False)
     _heard: bool = field(default=False, init=False)
@@ -52,7 +51,7 @@ class Receipts:
         """The last packet of a frame was sent; `changed`: it is another picture. A keyframe heals what was lost."""
         self.newest_seq, self.newest_at = seq, now
         if key:
-            self.lost = self._hopeless = self._unasked = self._maybe_unasked = False
+            self.lost = self._gone = self._maybe_unasked = False
             self._doubted_at = None
             self._asked.clear()
             self._in_a_row += self._heard
@@ -65,16 +64,16 @@ class Receipts:
         self._asked_at, self._asked_since, self._maybe_unasked = now, True, False
         for seq in seqs:
             self._asked[seq] = self._asked.get(seq, 0) + 1
-            self._hopeless |= not kept or self._asked[seq] >= HOPELESS
+            self._gone |= not kept or self._asked[seq] >= HOPELESS
         if len(self._asked) > _MOST_ASKED:
-            self._hopeless = True
+            self._gone = True
             self._asked.clear()
 
     def reported(self, highest_seq: int, fraction_lost: float, lost_total: int) -> None:
         """A receiver report came. Losses stick until they are healed: see the module."""
         self.seen_seq = highest_seq & 0xFFFF
         # the report may stand before the question, in the same packet even: the next report tells
-        self._unasked |= self._maybe_unasked
+        self._gone |= self._maybe_unasked
         self._maybe_unasked = False
         if fraction_lost > 0 or lost_total > self._lost_total:
             self.lost = True
@@ -84,9 +83,7 @@ class Receipts:
 
     def complete(self, now: float) -> bool:
         """Whether the newest frame has arrived and nothing is missing any more."""
-        if self.newest_seq is None or self.seen_seq is None or self._hopeless:
-            return False
-        if self._unasked or self._maybe_unasked:
+        if self.newest_seq is None or self.seen_seq is None or self._gone or self._maybe_unasked:
             return False
         if self.lost and now - self._asked_at < MENDED_S + 2 * self.rtt_s:
             return False

@@ -64,7 +64,6 @@ class Attachment:
         self.stood_still_s = 0.0
         self.traffic = 0
         """How much had passed over its network when somebody looked last."""
-        self._born_asleep = False
         self._braked = False
         self._stopped_at = 0.0
         self._clock_late = False
@@ -109,7 +108,7 @@ class Attachment:
                     self._check_not_ended()
             guest = Guest(self._channel)
             if self.wakes_as is not None:
-                within = _ACTS_MS if acts and self._born_asleep else None
+                within = _ACTS_MS if acts else None
                 await guest.set_identity(self.wakes_as, thaw=True, thaw_within_ms=within)
                 self.wakes_as, self._clock_late = None, False
             elif self._clock_late:
@@ -207,7 +206,7 @@ class Attachment:
 
     async def sleep(self, wakes_as: Identity) -> None:
         """Stand still from the beginning, without an identity yet: the first call gives it that, and wakes it."""
-        self.wakes_as, self._born_asleep = wakes_as, True
+        self.wakes_as = wakes_as
         async with self._connecting:
             await self.machine.stop()
             self._stands()

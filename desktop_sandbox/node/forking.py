@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError, InvalidRequestError
 from desktop_sandbox.node.core import FIRST_MEMORY_MIB
@@ -19,7 +20,6 @@ from desktop_sandbox.node.facts import SandboxInfo, SandboxSpec, SnapshotInfo
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.saving import Saving
 from desktop_sandbox.node.settling import caught_up
-from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.snapshots.checkpoint import pages_expected
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.faults import fault_point
@@ -52,8 +52,17 @@ class Forking(Creating, Saving):
             raise InvalidRequestError(f"a fork into {count}", hint=f"from 1 to {MAX_FORK}")
         parent = await self.store.get(sandbox_id)
         live = await self.live(sandbox_id)
-        self._check_returns(live)
+        await asyncio.to_thread(self._check_returns, live)
         await self._find_room_for(live, count)
+        spec = SandboxSpec(
+            template=parent.template,
+            timeout_s=timeout_s,
+            metadata=parent.metadata if metadata is None else metadata,
+            on_timeout=parent.info().on_timeout,
+            auto_resume=parent.info().auto_resume,
+            freeze_after_s=parent.info().freeze_after_s,
+            network=parent.network,
+        )
         template_fd = await self._memory.get(self._template_below(live))
         base = BaseBeside()
 
@@ -66,7 +75,7 @@ class Forking(Creating, Saving):
         try:
             # while that is written
             info, delta = await self._save(live, "fork", captured=captured)
-            made = await self._born(parent, info, delta, base, count, timeout_s, metadata)
+            made = await self._born(spec, info, delta, base, count)
         finally:
             base.close()
         fault_point("fork.made")
@@ -74,31 +83,15 @@ class Forking(Creating, Saving):
         return made
 
     async def _born(
-        self,
-        parent: SandboxRecord,
-        info: SnapshotInfo,
-        delta: Delta,
-        base: BaseBeside,
-        count: int,
-        timeout_s: float | None,
-        metadata: Mapping[str, str] | None,
+        self, spec: SandboxSpec, info: SnapshotInfo, delta: Delta, base: BaseBeside, count: int
     ) -> Sequence[SandboxInfo]:
-        spec = SandboxSpec(
-            template=info.template,
-            timeout_s=timeout_s,
-            metadata=parent.metadata if metadata is None else metadata,
-            snapshot=info.id,
-            on_timeout=parent.info().on_timeout,
-            auto_resume=parent.info().auto_resume,
-            freeze_after_s=parent.info().freeze_after_s,
-            network=parent.network,
-        )
         fault_point("fork.saved")
         async with self._using(info.id):
             self._fresh[info.id] = delta
             try:
                 origin = await base.under(await self.snapshot_origin(info.id))
-                return await self._children(origin, spec, info.resolution, count)
+                born = replace(spec, template=info.template, snapshot=info.id)
+                return await self._children(origin, born, info.resolution, count)
             finally:
                 self._fresh.pop(info.id, None)
 

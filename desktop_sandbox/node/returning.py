@@ -85,16 +85,17 @@ class Returning(Creating, Saving):
             if live is None:
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs can be paused")
             if not or_its_disk:
-                self._check_returns(live)
+                await asyncio.to_thread(self._check_returns, live)
             return await self._pause(live)
 
     async def pause_idle(self, sandbox_id: str, because: str) -> bool:
         """Put one away that stands still, for the node's own sake; False if it does not any more."""
         async with self._end_lock(sandbox_id):
             live = self._live.get(sandbox_id)
+            if live is not None:
+                await asyncio.to_thread(self._check_returns, live)
             if live is None or not live.frozen or live.busy or sandbox_id in self._watched:
                 return False
-            self._check_returns(live)
             await self._pause(live, {"because": because})
         return True
 

@@ -153,7 +153,7 @@ class Saving(Upkeep):
         return await asyncio.to_thread(make_room, pages)
 
     def _check_returns(self, live: LiveSandbox) -> None:
-        """Raise SnapshotMismatchError where what is saved of a machine could not be restored here.
+        """(Blocking.) Raise SnapshotMismatchError where what is saved of a machine could not be restored here.
 
         It was started before QEMU, or this program, was another one. It runs on as it is; but put away it were gone.
         """
