@@ -5,6 +5,9 @@ so many packets that one of them is no tenth. A long round trip is a queue of ou
 else it is a busy host or somebody else. REMB of a screen that mostly stands still is a guess from what little came (a
 browser believes in one and a half times of that), so it counts only where something else shows trouble, and by steps.
 
+Where a path loses single packets and no queue is to blame, everything is sent twice (FrameSender): a lost packet would
+hold up the picture for a round trip. Both together keep to the rate.
+
 The slowest viewer decides, unless it is far slower than the others: then it is named, to be given an encoder of its
 own.
 """
@@ -22,6 +25,8 @@ OUTLIER = 0.25  # of the median: slower than that does not hold back the others
 
 _LOSS_HIGH, _LOSS_LOW = 0.10, 0.02
 _LOSS_PACKETS = 100  # so many packets tell a share of loss
+_LOSSY_SHARE, _LOSSY_PACKETS = 0.003, 1.5  # who lost that lately gets all twice …
+_LATELY_PACKETS = 1000  # … where what is that long ago counts half
 _QUEUE_S = 0.04  # so much more than the usual round trip is a queue …
 _QUEUE_REPORTS = 3  # … if so many reports in a row say so …
 _OURS = 0.3  # … and so much of the rate was really sent
@@ -49,6 +54,8 @@ class Path:
     _packets: int = field(default=0, init=False)
     _lost: float = field(default=0.0, init=False)
     _share: float = field(default=0.0, init=False)
+    _lately: float = field(default=0.0, init=False)
+    _lately_lost: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._grown_at = self.now
@@ -57,6 +64,17 @@ class Path:
     def calm(self) -> bool:
         """Whether nothing is queued, and next to nothing lost."""
         return self._long == 0 and self._share < _LOSS_LOW
+
+    @property
+    def repeats(self) -> bool:
+        """Whether to send every packet twice: some get lost, and not because we send too much."""
+        some = self._lately_lost >= max(_LOSSY_PACKETS, _LOSSY_SHARE * self._lately)
+        return some and self._share <= _LOSS_HIGH and self._long < _QUEUE_REPORTS
+
+    @property
+    def media_bps(self) -> float:
+        """What an encoder may spend of the rate."""
+        return self.bps / 2 if self.repeats else self.bps
 
     def remb(self, bps: int, sent_bps: float, now: float) -> None:
         """The receiver believes in `bps`, while `sent_bps` were sent."""
@@ -82,6 +100,8 @@ class Path:
             self._grown_at = now
 
     def _count(self, loss: float, packets: int) -> None:
+        kept = 0.5 ** (packets / _LATELY_PACKETS)
+        self._lately, self._lately_lost = kept * self._lately + packets, kept * self._lately_lost + loss * packets
         self._packets += packets
         self._lost += loss * packets
         if self._packets >= _LOSS_PACKETS:
@@ -128,7 +148,7 @@ class RateControl:
 
     def target_bps(self) -> int:
         """What the encoder may spend: the slowest path that is no outlier."""
-        rates = [path.bps for path in self._paths.values()]
+        rates = [path.media_bps for path in self._paths.values()]
         if not rates:
             return START_BPS
         floor = OUTLIER * median_high(rates)

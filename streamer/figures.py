@@ -17,6 +17,7 @@ class ViewerFigures:
 
     sent: int = 0
     dropped: int = 0
+    repeated: int = 0
     sent_ms: Rolling = field(default_factory=Rolling)
     bits: Rolling = field(default_factory=Rolling)
     loss: float = 0.0
@@ -50,6 +51,7 @@ def stats(
         "bitrate_kbps": round(viewer.bits.sum(now) / 1000),
         "target_kbps": lane.orders.bps // 1000 if lane else 0,
         "keyframes": lane.figures.keyframes if lane else 0,
+        "repeated": viewer.repeated,
         "loss": rounded(viewer.loss, 4),
         "rtt_ms": rounded(None if viewer.rtt_s is None else viewer.rtt_s * 1000),
         "viewers": viewers,

@@ -167,7 +167,10 @@ class PeerViewer(Viewer):
             now = now_s()
             packets = 0 if self._highest is None else max(0, highest_seq - self._highest)
             sent_bps = self.figures.bits.sum(now)
-            rate.path(self.number, now).report(loss, rtt_s, now, packets=packets, sent_bps=sent_bps)
+            path = rate.path(self.number, now)
+            path.report(loss, rtt_s, now, packets=packets, sent_bps=sent_bps)
+            if self._sender is not None:
+                self._sender.repeats = path.repeats
         self._highest = highest_seq
 
     def remb(self, bps: int) -> None:
@@ -185,3 +188,8 @@ class PeerViewer(Viewer):
         figures.sent_ms.add((now - frame.encoded_s) * 1000, now)
         figures.bits.add(8 * len(frame.data), now)
         figures.rtp_time, figures.captured_s = rtp_time, frame.captured_s
+
+    def repeated(self, packets: int, size: int) -> None:
+        """See Feedback."""
+        self.figures.repeated += packets
+        self.figures.bits.add(8 * size, now_s())

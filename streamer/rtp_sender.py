@@ -2,8 +2,9 @@
 
 Why (aiortc 1.16): its loop encodes for each viewer anew, or packs a ready packet for each anew; it bursts a whole frame
 at once; it keeps 128 packets for retransmission, which one keyframe outgrows; its sender reports carry the time of the
-last packet, so that on a still screen round trips cannot be told; it knows no playout-delay; it hears REMB only for its
-own encoders. tests/streamer/test_peer.py watches that this still fits.
+last packet, so that on a still screen round trips cannot be told; what it sends once more carries the time when it was
+sent first, which receivers take for a queue; it knows no playout-delay; it hears REMB only for its own encoders.
+tests/streamer/test_peer.py watches that this still fits.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from streamer.packets import MAX_PAYLOAD_BYTES, EncodedFrame
 HISTORY_PACKETS = 2048
 BURST_PACKETS = 24  # so many at once, then as many each millisecond as a 100 Mbit/s line takes
 PACE_PACKETS, PACE_S = 10, 0.001
+REPEAT_AFTER_S = 0.004  # losses come in bursts
 MOST_WAITING = 3  # frames; more is a viewer that cannot keep up
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _PLAYOUT_DELAY_ID = 6
@@ -65,6 +67,10 @@ class Feedback(Protocol):
 
     def sent(self, frame: EncodedFrame, last_seq: int, rtp_time: int) -> None:
         """All packets of a frame are on their way."""
+        ...
+
+    def repeated(self, packets: int, size: int) -> None:
+        """A frame's packets were sent once more: so many, of so many bytes."""
         ...
 
 
@@ -108,13 +114,16 @@ class FrameSender:
         self._reports: deque[tuple[int, float]] = deque(maxlen=_SENDER_REPORTS)
         self._handle_rtcp: Callable[[Any], Awaitable[None]] = self._sender._handle_rtcp_packet
         self._transmit_rtcp: Callable[[list[Any]], Awaitable[None]] = self._sender._send_rtcp
+        self._transmit_again: Callable[[int], Awaitable[None]] = self._sender._retransmit
         self.dropping = False
+        self.repeats = False  # send everything twice
         self.running = False
         self._set("rtp_header_extensions_map", _ExtensionsMap())
         self._sender._run_rtp = self._run
         self._sender._send_keyframe = feedback.keyframe_requested
         self._sender._handle_rtcp_packet = self._on_rtcp
         self._sender._send_rtcp = self._with_true_time
+        self._sender._retransmit = self._retransmit
 
     def put(self, frame: EncodedFrame) -> bool:
         """Send a frame soon; False if it was dropped: a keyframe must come before anything else is sent."""
@@ -147,7 +156,10 @@ class FrameSender:
                 while not self._waiting:
                     self._arrived.clear()
                     await self._arrived.wait()
-                seq = await self._send(self._waiting.popleft(), payload_type, seq)
+                frame, first = self._waiting.popleft(), seq
+                seq = await self._send(frame, payload_type, first)
+                if self.repeats and self._get("rtx_payload_type") is not None:
+                    await self._repeat(first, frame)
         except (asyncio.CancelledError, ConnectionError):
             pass
         except Exception:  # rtp_exited must be set whatever comes, or stopping would wait for ever
@@ -171,7 +183,7 @@ class FrameSender:
             packet.ssrc = ssrc
             packet.payload = payload
             packet.marker = int(number == last)
-            packet.extensions.abs_send_time = (clock.current_ntp_time() >> 14) & 0xFFFFFF
+            packet.extensions.abs_send_time = _send_time()
             packet.extensions.mid = mid
             history[seq % HISTORY_PACKETS] = packet
             await self._sender.transport._send_rtp(packet.serialize(extensions))
@@ -181,6 +193,22 @@ class FrameSender:
         self._set("packet_count", self._get("packet_count") + last + 1)
         self._feedback.sent(frame, (seq - 1) & 0xFFFF, timestamp)
         return seq
+
+    async def _repeat(self, first: int, frame: EncodedFrame) -> None:
+        """Send a frame's packets once more, as retransmissions that nobody asked for (RFC 4588): reports do not count
+        them, and who has the packet drops the second.
+        """
+        await asyncio.sleep(REPEAT_AFTER_S)
+        for number in range(len(frame.payloads)):
+            if number and number % PACE_PACKETS == 0:
+                await asyncio.sleep(PACE_S)
+            await self._retransmit(uint16_add(first, number))
+        self._feedback.repeated(len(frame.payloads), sum(map(len, frame.payloads)))
+
+    async def _retransmit(self, seq: int) -> None:
+        if (packet := self._kept(seq)) is not None:
+            packet.extensions.abs_send_time = _send_time()
+            await self._transmit_again(seq)
 
     async def _with_true_time(self, packets: list[Any]) -> None:
         """Send RTCP; sender reports get the time of now, in both clocks (RFC 3550, 6.4.1)."""
@@ -202,7 +230,7 @@ class FrameSender:
                         report.highest_sequence, report.fraction_lost / 256, report.packets_lost, rtt
                     )
         elif isinstance(packet, rtp.RtcpRtpfbPacket) and packet.fmt == rtp.RTCP_RTPFB_NACK:
-            self._feedback.missing(packet.lost, kept=all(self._keeps(seq) for seq in packet.lost))
+            self._feedback.missing(packet.lost, kept=all(self._kept(seq) is not None for seq in packet.lost))
         elif isinstance(packet, rtp.RtcpPsfbPacket) and packet.fmt == rtp.RTCP_PSFB_APP:
             try:
                 bps, ssrcs = rtp.unpack_remb_fci(packet.fci)
@@ -211,12 +239,17 @@ class FrameSender:
             if self._sender._ssrc in ssrcs:
                 self._feedback.remb(bps)
 
-    def _keeps(self, seq: int) -> bool:
-        packet = self._get("rtp_history").get(seq % HISTORY_PACKETS)
-        return packet is not None and packet.sequence_number == seq
+    def _kept(self, seq: int) -> rtp.RtpPacket | None:
+        packet: rtp.RtpPacket | None = self._get("rtp_history").get(seq % HISTORY_PACKETS)
+        return packet if packet is not None and packet.sequence_number == seq else None
 
     def _round_trip(self, last_report: int, delay: int) -> float | None:
         for middle, sent_at in self._reports:
             if middle == last_report and last_report:
                 return max(0.0, now_s() - sent_at - delay / 65536)
         return None
+
+
+def _send_time() -> int:
+    """What abs-send-time says of now."""
+    return (clock.current_ntp_time() >> 14) & 0xFFFFFF

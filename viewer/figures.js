@@ -66,6 +66,7 @@ export function figures(stats, shown, report, roundTripMs) {
     { name: 'Target', value: number(stats?.target_kbps), unit: 'kbit/s' },
     { name: 'Loss', value: stats === null ? null : (number(stats.loss) ?? 0) * 100, unit: '%' },
     { name: 'Packets lost', value: lost, unit: '' },
+    { name: 'Packets sent twice', value: number(stats?.repeated), unit: '' },
     { name: 'Keyframes', value: number(stats?.keyframes), unit: '' },
     { name: 'Viewers', value: number(stats?.viewers), unit: '' },
   ];

@@ -19,7 +19,7 @@
  * @typedef {{ t: 'pong', at: number, now: number }} Pong
  * @typedef {{ t: 'error', code: string, message: string, hint: string | null }} ErrorMessage
  * @typedef {{ t: 'stats', frames: Record<string, number>, fps: number, ms: Record<string, number>, bitrate_kbps: number,
- *   target_kbps: number, keyframes: number, loss: number, rtt_ms: number, viewers: number, transport: string, codec: string,
+ *   target_kbps: number, keyframes: number, repeated: number, loss: number, rtt_ms: number, viewers: number, transport: string, codec: string,
  *   clock?: { rtp: number, captured: number } }} Stats
  * @typedef {Hello | Size | Cursor | Pointer | State | Lease | Clipboard | ClipboardSet | Pong | ErrorMessage | Stats} FromStreamer
  */

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from desktop_sandbox.config import SCREEN_DOOR, home_folder, is_loopback
+from desktop_sandbox.sdk import tls_socket
 from desktop_sandbox.sdk.archive import Unpacked, unpack
 from desktop_sandbox.sdk.local_screens import LocalScreens
 from desktop_sandbox.sdk.loopback import LoopbackTransport
@@ -199,7 +200,8 @@ def sync_socket(url: str, path: str, key: str | None) -> Any:
     from websockets.sync.client import connect
 
     try:
-        return connect(**_socket_options(url, path, key))
+        secure = tls_socket.context() if urlsplit(url).scheme == "https" else None
+        return connect(**_socket_options(url, path, key), ssl=secure)
     except (OSError, WebSocketException) as error:
         raise not_reached(url, error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -177,7 +178,9 @@ def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes
     (profile / "SingletonCookie").symlink_to("123")
     (beside / "SingletonCookie").symlink_to("123")
     (profile / "SingletonSocket").symlink_to(beside / "SingletonSocket")
-    (profile / "SingletonLock").symlink_to("sb-template00000000-77")
+    shutil.copy(shutil.which("sleep"), tmp_path / "chromium")
+    living = subprocess.Popen([tmp_path / "chromium", "60"])
+    (profile / "SingletonLock").symlink_to(f"sb-template00000000-{living.pid}")
     heard: list[bytes] = []
 
     def browser(listener: socket.socket) -> None:
@@ -194,8 +197,11 @@ def test_a_browser_that_runs_is_given_what_to_open(tmp_path: Path, answer: bytes
     assert ask_running(tmp_path, "--new-window", "file:///ä") == code
     serving.join()
     assert heard == [f"START\0{tmp_path}\0chromium\0--new-window\0file:///ä".encode()]
-    assert len(list(profile.iterdir())) == 3, "a browser that runs keeps its lock"
-    assert ask_running(tmp_path) == 1, "it has ended"
+    assert ask_running(tmp_path) == 1, "it does not answer"
+    assert len(list(profile.iterdir())) == 3, "but it runs, and keeps its lock"
+    living.kill()
+    living.wait()
+    assert ask_running(tmp_path, "--incognito", "--kiosk") == 1, "it has ended"
     assert list(profile.iterdir()) == [], "and asks nobody whether another computer uses its profile"
     mine = f"{socket.gethostname()}-77"
     (profile / "SingletonLock").symlink_to(mine)

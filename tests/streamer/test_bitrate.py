@@ -46,6 +46,44 @@ def test_one_lost_packet_does_not_end_the_calm():
     assert path.calm
 
 
+def test_where_packets_get_lost_all_are_sent_twice_within_the_same_rate():
+    path = Path(0.0)
+    assert not path.repeats
+    path.report(0.02, 0.08, 1.0, packets=100, sent_bps=1e6)
+    assert path.repeats
+    assert path.media_bps == path.bps / 2
+
+
+def test_losses_long_ago_and_very_few_of_them_are_not_worth_it():
+    path = Path(0.0)
+    run(path, 5, 0.03, 0.08)
+    assert path.repeats
+    run(path, 40, 0.0, 0.08)
+    assert not path.repeats
+    assert path.media_bps == path.bps
+    run(path, 100, 0.001, 0.08)
+    assert not path.repeats
+
+
+def test_nothing_is_sent_twice_into_a_queue_or_where_a_tenth_is_lost():
+    queued, drowned = Path(0.0), Path(0.0)
+    run(queued, 3, 0.03, 0.02)
+    assert queued.repeats
+    run(queued, 3, 0.03, 0.3)
+    assert not queued.repeats
+    run(drowned, 3, 0.2, 0.02)
+    assert not drowned.repeats
+
+
+def test_an_encoder_keeps_to_what_a_path_that_needs_all_twice_leaves_for_once():
+    rates = RateControl()
+    clean, lossy = rates.path(1, 0.0), rates.path(2, 0.0)
+    assert rates.target_bps() == START_BPS
+    run(lossy, 3, 0.03, 0.08)
+    assert clean.bps == lossy.bps
+    assert rates.target_bps() == START_BPS / 2
+
+
 def standing_queue(path: Path, sent_bps: float, reports: int = 3) -> float:
     path.report(0.0, 0.02, 1.0, packets=100, sent_bps=sent_bps)
     for number in range(reports):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections import Counter
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -121,6 +123,45 @@ async def test_random_loss_heals(server, screen):
         screen.pixels[:] = page
         await asyncio.sleep(1 / 60)
     assert loss.dropped > 0
+    await crisp(peer, screen)
+    await peer.leave()
+
+
+async def test_where_packets_get_lost_all_come_twice_until_none_does(server, screen):
+    text = text_page(640, 400, seed=2)
+    screen.pixels[:] = text
+    await server.attach("s", screen)
+    peer = Peer(server, 1)
+    await peer.join("s")
+    loss, kinds = Loss(peer), Counter()
+    await crisp(peer, screen)
+
+    def count(data: bytes) -> int:
+        """How many of these have come; media and retransmissions are different ones."""
+        kinds[data[1] & 0x7F] += 1
+        return kinds[data[1] & 0x7F]
+
+    async def scroll_until(done) -> None:
+        for step in itertools.count():
+            if done(await server.viewer_stats("s", 1)):
+                return
+            assert step < 60 * DEADLINE_S, kinds
+            screen.pixels[:] = np.roll(text, 9 * (step % 40), axis=0)
+            await asyncio.sleep(1 / 60)
+
+    loss.drop = lambda data: count(data) < 0
+    await scroll_until(lambda stats: stats["frames"]["sent"] > 60)
+    assert len(kinds) == 1, "nothing is lost, nothing is sent twice"
+    loss.drop = lambda data: count(data) % 25 == 0
+    await scroll_until(lambda stats: stats["repeated"] > 100)
+    kinds.clear()
+    before = (await server.viewer_stats("s", 1))["repeated"]
+    await scroll_until(lambda stats: stats["repeated"] > before + 300)
+    media, again = (seen for _, seen in sorted(kinds.items()))
+    assert again > 0.8 * media, kinds
+    loss.drop = lambda _data: False
+    repeated = [before]
+    await scroll_until(lambda stats: repeated.append(stats["repeated"]) or len(set(repeated[-60:])) == 1)
     await crisp(peer, screen)
     await peer.leave()
 

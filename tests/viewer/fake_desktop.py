@@ -157,6 +157,7 @@ STATS: dict[str, Any] = {
     "target_kbps": 4000,
     "keyframes": 1,
     "loss": 0.01,
+    "repeated": 0,
     "rtt_ms": 12.5,
     "viewers": 2,
     "transport": "webrtc",
