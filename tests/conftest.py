@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +20,8 @@ import pytest
 
 from desktop_sandbox import Sandbox
 from desktop_sandbox.config import home_folder
+from tests import preloaded
+from tests.preloaded import PreloadedProcess
 
 ARTIFACTS = Path(__file__).parent.parent / "test-artifacts"
 PURE_TEST_S = 180
@@ -63,7 +63,7 @@ class RealServer:
 
     home: Path
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    process: PreloadedProcess | None = None
 
     @property
     def url(self) -> str:
@@ -81,13 +81,15 @@ class RealServer:
         return {**env, "DESKTOP_SANDBOX_HOME": str(self.home), "DESKTOP_SANDBOX_URL": self.url}
 
     def start(self, **settings: str) -> RealServer:
-        log = (self.home / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "desktop_sandbox.cli", "serve", "--bind", f"127.0.0.1:{self.port}"],
-            env={**self.env, **settings},
-            stdout=log,
-            stderr=log,
-        )
+        with (self.home / "server.log").open("ab") as log:
+            self.process = preloaded.start(
+                "desktop_sandbox.cli",
+                "serve",
+                "--bind",
+                f"127.0.0.1:{self.port}",
+                env={**self.env, **settings},
+                output=log.fileno(),
+            )
         deadline = time.monotonic() + 30
         while True:
             with suppress(httpx.HTTPError):  # verify: certificates that nobody needs here take 20 ms of a core

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from actions.model import Action
-from desktop_sandbox.errors import DesktopSandboxError, InvalidRequestError
+from desktop_sandbox.errors import ConflictError, DesktopSandboxError, InvalidRequestError, MachineError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
 from desktop_sandbox.node.core import NodeCore
@@ -23,10 +23,12 @@ from desktop_sandbox.node.facts import (
     ScreenshotSpec,
 )
 from desktop_sandbox.node.interface import NodeNews
+from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.windows import parse_windows
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
 
+T = TypeVar("T")
 MIN_SCREEN_PX = 64
 _STREAMS = {1: "stdout", 2: "stderr"}
 # what the guest may take beyond the caller's own timeout to end a command and say so
@@ -54,11 +56,21 @@ class GuestCalls(NodeCore):
 
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
         """The screen as it is now (or once it is stable)."""
-        return await (await self.live(sandbox_id)).screenshot(spec)
+        return await self._look(sandbox_id, lambda live: live.screenshot(spec))
 
     async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
         """The screen's pixels now, without the pointer."""
-        return await (await self.live(sandbox_id)).frame(wake=wake)
+        return await self._look(sandbox_id, lambda live: live.frame(wake=wake))
+
+    async def _look(self, sandbox_id: str, look: Callable[[LiveSandbox], Awaitable[T]]) -> T:
+        """Look at a sandbox; once more where its machine was paused or taken back under who looked."""
+        live = await self.live(sandbox_id)
+        try:
+            return await look(live)
+        except (MachineError, ConflictError):
+            if (now := await self.live(sandbox_id)) is live:
+                raise
+            return await look(now)
 
     async def cursor(self, sandbox_id: str, *, name: bool = False) -> tuple[Cursor, str | None]:
         """The pointer's place and picture, and its name."""

@@ -23,7 +23,7 @@ from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, 
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
 from desktop_sandbox.screen.machine_screen import MachineScreen
-from desktop_sandbox.screen.memory import GuestMemory, StaleFramebuffer
+from desktop_sandbox.screen.memory import Descriptor, GuestMemory, StaleFramebuffer
 from desktop_sandbox.screen.screenshot import take
 from desktop_sandbox.snapshots.timings import mark
 
@@ -38,9 +38,10 @@ class LiveSandbox(Attachment):
     def __init__(self, machine: Machine, display: Mapping[str, Any]) -> None:
         super().__init__(machine)
         self._display = dict(display)
-        self._memory_fd, self._base = machine.open_memory()
-        self._memory = GuestMemory(
-            self._memory_fd, self._base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid
+        memory_fd, self._base = machine.open_memory()
+        self._mem: Descriptor | None = Descriptor(memory_fd)
+        self._memory: GuestMemory | None = GuestMemory(
+            self._mem, self._base, machine.shape.ram_bytes, machine.shape.below_4g_bytes, pid=machine.process.pid
         )
         self._screen: MachineScreen | None = None
         with contextlib.suppress(StaleFramebuffer):
@@ -71,14 +72,19 @@ class LiveSandbox(Attachment):
         return self._show(await self.ask(lambda guest: guest.display()))
 
     def _show(self, display: Mapping[str, Any]) -> MachineScreen:
+        if self._memory is None:
+            raise self._ending()
         self._screen = MachineScreen.from_wire(self._memory, display)
         self._display = dict(display)
         return self._screen
 
+    def _ending(self) -> ConflictError:
+        return ConflictError(f"{self.machine.id} is ending", hint="make a new sandbox")
+
     def view(self) -> tuple[dict[str, Any], int]:
         """What a program on this host needs to read the screen by itself, and the descriptor to read it through."""
-        if self._memory_fd < 0:
-            raise ConflictError(f"{self.machine.id} is ending", hint="make a new sandbox")
+        if self._mem is None:
+            raise self._ending()
         shape = self.machine.shape
         facts = {
             "pid": self.machine.process.pid,
@@ -87,7 +93,7 @@ class LiveSandbox(Attachment):
             "below_4g_bytes": shape.below_4g_bytes,
             "display": self._display,
         }
-        return facts, self._memory_fd
+        return facts, self._mem.fd
 
     async def source(self, *, fresh: bool) -> ScreenSource:
         """The same for the media process; `fresh`: ask the guest first where its pixels are."""
@@ -204,9 +210,7 @@ class LiveSandbox(Attachment):
 
     async def _release(self) -> None:
         await super()._release()
-        if self._memory_fd >= 0:
-            os.close(self._memory_fd)
-            self._memory_fd = -1
+        self._mem = self._memory = self._screen = None  # a thread that looks at the screen has its own hold
 
 
 def cursor_name(answer: object, serial: int) -> str | None:

@@ -77,10 +77,22 @@ class PageRuns:
         return cls(value["size"], tuple(_run(item) for item in runs))
 
 
+class Descriptor:
+    """A descriptor that closes once nobody holds this any more: a thread may be reading when its owner ends, and the
+    number would be another file's then.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class GuestMemory:
     """A VM process's guest RAM, seen from outside.
 
-    `mem_fd`: read-only descriptor of /proc/PID/mem (stays the caller's). `host_base`: where guest RAM is
+    `mem`: read-only descriptor of /proc/PID/mem; a plain number stays the caller's. `host_base`: where guest RAM is
     mapped in that process. `below_4g_bytes`: how much of a larger RAM lies below 4 GiB in the guest's view
     (QEMU's microvm: 3 GiB); the rest begins at 4 GiB there. `pid`: that same process, to read frames in half
     the time where this process may trace it; without that right the descriptor is used all the same.
@@ -88,7 +100,7 @@ class GuestMemory:
 
     def __init__(
         self,
-        mem_fd: int,
+        mem: Descriptor | int,
         host_base: int,
         ram_bytes: int,
         below_4g_bytes: int = 3 * GIB,
@@ -97,7 +109,7 @@ class GuestMemory:
     ) -> None:
         if host_base < 0 or ram_bytes <= 0 or not 0 < below_4g_bytes <= FOUR_GIB:
             raise ValueError(f"guest RAM of {ram_bytes} bytes at {host_base:#x}, {below_4g_bytes} below 4 GiB")
-        self._fd = mem_fd
+        self._mem = mem
         self._base = host_base
         self._ram = ram_bytes
         self._below = min(ram_bytes, below_4g_bytes)
@@ -120,7 +132,7 @@ class GuestMemory:
     def map(self, pages: PageRuns) -> MappedRuns:
         """Check all runs against guest RAM and make them readable as one file."""
         places = [(self._base + self.file_offset(run), run.length) for run in pages.runs]
-        return MappedRuns(self._fd, places, pages.size, self._process)
+        return MappedRuns(self._mem, places, pages.size, self._process)
 
 
 class MappedRuns:
@@ -130,9 +142,10 @@ class MappedRuns:
     """
 
     def __init__(
-        self, fd: int, places: Sequence[tuple[int, int]], size: int, process: ProcessReader | None = None
+        self, mem: Descriptor | int, places: Sequence[tuple[int, int]], size: int, process: ProcessReader | None = None
     ) -> None:
-        self._fd = fd
+        self._mem = mem
+        self._fd = mem.fd if isinstance(mem, Descriptor) else mem
         self._process = process
         self._plan: tuple[tuple[int, ...], Places] | None = None
         self.size = size
@@ -167,7 +180,7 @@ class MappedRuns:
         for address, length in self._pieces(offset, len(target)):
             steps.append(([target[:length]], length, address))
             target = target[length:]
-        return ReadPlan(self._fd, steps)
+        return ReadPlan(self, steps)
 
     def read_rows(self, target: Bytes, offset: int, row_bytes: int, stride_bytes: int) -> None:
         """Fill `target` with rows of `row_bytes` that begin `stride_bytes` apart in the file, tightly packed.
@@ -256,13 +269,13 @@ class MappedRuns:
 class ReadPlan:
     """A part of a file, in its pieces, and where it goes; made by `MappedRuns.plan`."""
 
-    def __init__(self, fd: int, steps: Sequence[tuple[list[memoryview], int, int]]) -> None:
-        self._fd = fd
+    def __init__(self, runs: MappedRuns, steps: Sequence[tuple[list[memoryview], int, int]]) -> None:
+        self._runs = runs
         self._steps = steps
 
     def read(self) -> None:
         """Fill the target. MachineError when the process is gone or its memory cannot be read."""
-        fd, preadv = self._fd, os.preadv
+        fd, preadv = self._runs._fd, os.preadv
         try:
             for views, length, address in self._steps:
                 if preadv(fd, views, address) != length:

@@ -79,14 +79,10 @@ class LocalScreens:
 
 
 class _Screen:
-    """One machine's screen, with the descriptor that it is read through."""
+    """One machine's screen."""
 
-    def __init__(self, screen: MachineScreen, memory_fd: int) -> None:
+    def __init__(self, screen: MachineScreen) -> None:
         self._screen = screen
-        self._fd = memory_fd
-
-    def __del__(self) -> None:
-        os.close(self._fd)
 
     def raw(self, region: tuple[int, int, int, int] | None, *, cursor: bool) -> bytes:
         from desktop_sandbox.node.facts import ScreenshotSpec
@@ -100,7 +96,7 @@ class _Screen:
 def _ask(path: Path, sandbox_id: str) -> _Screen | None:
     """Ask the server for the machine's memory; None if it has no such sandbox. OSError without a server there."""
     from desktop_sandbox.screen.machine_screen import MachineScreen
-    from desktop_sandbox.screen.memory import GuestMemory
+    from desktop_sandbox.screen.memory import Descriptor, GuestMemory
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.settimeout(_ANSWER_S)
@@ -115,10 +111,9 @@ def _ask(path: Path, sandbox_id: str) -> _Screen | None:
             facts = json.loads(text)
             if not facts or not fds:
                 return None
-            memory = GuestMemory(
-                fds[0], facts["host_base"], facts["ram_bytes"], facts["below_4g_bytes"], pid=facts["pid"]
-            )
-            return _Screen(MachineScreen.from_wire(memory, facts["display"]), fds.pop())
+            mem = Descriptor(fds.pop())
+            memory = GuestMemory(mem, facts["host_base"], facts["ram_bytes"], facts["below_4g_bytes"], pid=facts["pid"])
+            return _Screen(MachineScreen.from_wire(memory, facts["display"]))
         finally:
             for fd in fds:
                 os.close(fd)

@@ -95,8 +95,8 @@ def test_a_shell(live: Live, run: Run, box: str) -> None:  # noqa: F811
         first.resize(50, 132)
         first.type(b"while [ $(stty size | cut -d' ' -f1) != 50 ]; do sleep 0.1; done; echo it is $(stty size)\r")
         first.until(b"it is 50 132")
-        first.type(b"sleep 1000\r")
-        first.until(b"sleep 1000\r\n")
+        first.type(b"sh -c 'echo up; exec sleep 1000'\r")
+        first.until(b"\rup\r\n")  # it has the terminal: before, Ctrl-C would be the shell's
         first.type(b"\x03")
         first.until(b"^C")
         first.type(b"\x1d")

@@ -179,6 +179,36 @@ def test_what_expires_may_be_paused_and_come_back_by_itself(make_sandbox: Callab
     assert read(sandbox, "/home/user/kept") == "kept"
 
 
+def test_who_looks_while_it_is_paused_and_rolled_back_sees_it_all_the_time(
+    make_sandbox: Callable[..., Sandbox],
+) -> None:
+    sandbox = make_sandbox(auto_resume=True)
+    saved = sandbox.checkpoint()
+    seen: list[bytes | BaseException] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                seen.append(sandbox.screenshot("jpeg"))
+            except DesktopSandboxError as error:
+                seen.append(error)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(4):
+            before = len(seen)
+            sandbox.pause()
+            eventually(lambda before=before: len(seen) > before)
+            sandbox.rollback(saved)
+    finally:
+        done.set()
+        watcher.join()
+    assert len(seen) >= 4
+    assert [error for error in seen if not isinstance(error, bytes)] == []
+
+
 def test_a_damaged_snapshot_is_refused_and_harms_nobody(sandbox: Sandbox, server: RealServer) -> None:
     saved = sandbox.checkpoint()
     for name in ("delta.bin", "state.bin", "disk.qcow2"):

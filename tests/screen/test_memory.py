@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from screen_fakes import GIB, PAGE, calm, start_vm
 
 from desktop_sandbox.errors import MachineError
-from desktop_sandbox.screen.memory import MAX_RUNS, GuestMemory, PageRuns, Run, StaleFramebuffer
+from desktop_sandbox.screen.memory import MAX_RUNS, Descriptor, GuestMemory, PageRuns, Run, StaleFramebuffer
 
 BASE = 1 << 40
 
@@ -25,6 +26,21 @@ def vm(tmp_path):
     vm = start_vm([file], ram_bytes=5 * GIB)
     yield vm, file.read_bytes()
     vm.close()
+
+
+def test_a_descriptor_stays_open_for_whoever_reads_through_it_yet(tmp_path: Path) -> None:
+    (tmp_path / "ram").write_bytes(bytes(PAGE) + b"x" * PAGE)
+    fd = os.open(tmp_path / "ram", os.O_RDONLY)
+    memory = GuestMemory(Descriptor(fd), 0, 2 * PAGE)
+    mapped = memory.map(PageRuns(PAGE, (Run(PAGE, PAGE),)))
+    buffer = bytearray(PAGE)
+    plan = mapped.plan(memoryview(buffer), 0)
+    del memory, mapped
+    plan.read()
+    assert buffer == b"x" * PAGE
+    del plan
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
 
 
 def test_shuffled_pages_on_both_sides_of_the_hole_give_the_file(vm):

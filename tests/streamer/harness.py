@@ -6,8 +6,6 @@ import asyncio
 import itertools
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from streamer.control import ControlFrame, ControlSocket
+from tests import preloaded
+from tests.preloaded import PreloadedProcess
 
 DEADLINE_S = 30.0
 XWD_BYTES = 160
@@ -51,7 +51,7 @@ class Screen:
 class Server:
     """The server's end: asks, and keeps the events."""
 
-    def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, sock: socket.socket, process: PreloadedProcess) -> None:
         self.process = process
         self.events: list[dict[str, Any]] = []
         self.binary: dict[int, list[bytes]] = {}
@@ -112,12 +112,8 @@ class Server:
         return await asyncio.to_thread(self.process.wait, DEADLINE_S)
 
 
-def start_process(*extra: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def start_process(*extra: str) -> tuple[socket.socket, PreloadedProcess]:
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamer", "--control-fd", str(theirs.fileno()), *extra],
-        pass_fds=[theirs.fileno()],
-        cwd=Path(__file__).parents[2],
-    )
-    theirs.close()
-    return ours, process
+    with theirs:
+        fd = theirs.fileno()
+        return ours, preloaded.start("streamer", "--control-fd", str(fd), *extra, pass_fds=[fd])
