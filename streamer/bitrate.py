@@ -5,8 +5,9 @@ so many packets that one of them is no tenth. A long round trip is a queue of ou
 else it is a busy host or somebody else. REMB of a screen that mostly stands still is a guess from what little came (a
 browser believes in one and a half times of that), so it counts only where something else shows trouble, and by steps.
 
-Where a path loses single packets and no queue is to blame, everything is sent twice (FrameSender): a lost packet would
-hold up the picture for a round trip. Both together keep to the rate.
+Where a path loses single packets and no queue is to blame, pictures of motion are sent twice (FrameSender): a lost packet
+would hold up the next ones for a round trip. Both together keep to the rate. Where round trips are long, so is what
+sharpens a picture that stands still.
 
 The slowest viewer decides, unless it is far slower than the others: then it is named, to be given an encoder of its
 own.
@@ -27,6 +28,7 @@ _LOSS_HIGH, _LOSS_LOW = 0.10, 0.02
 _LOSS_PACKETS = 100  # so many packets tell a share of loss
 _LOSSY_SHARE, _LOSSY_PACKETS = 0.003, 1.5  # who lost that lately gets all twice …
 _LATELY_PACKETS = 1000  # … where what is that long ago counts half
+_FAR_RTT_S = 0.04
 _QUEUE_S = 0.04  # so much more than the usual round trip is a queue …
 _QUEUE_REPORTS = 3  # … if so many reports in a row say so …
 _OURS = 0.3  # … and so much of the rate was really sent
@@ -67,14 +69,24 @@ class Path:
 
     @property
     def repeats(self) -> bool:
-        """Whether to send every packet twice: some get lost, and not because we send too much."""
+        """Whether to send packets twice: some get lost, and not because we send too much."""
         some = self._lately_lost >= max(_LOSSY_PACKETS, _LOSSY_SHARE * self._lately)
         return some and self._share <= _LOSS_HIGH and self._long < _QUEUE_REPORTS
 
     @property
-    def media_bps(self) -> float:
-        """What an encoder may spend of the rate."""
+    def repeats_all(self) -> bool:
+        """Whether to do so with what only sharpens, too."""
+        return self.repeats and (self.rtt_s or 0.0) > _FAR_RTT_S
+
+    @property
+    def motion_bps(self) -> float:
+        """What pictures of motion may take of the rate."""
         return self.bps / 2 if self.repeats else self.bps
+
+    @property
+    def still_bps(self) -> float:
+        """What one that stands still may."""
+        return self.bps / 2 if self.repeats_all else self.bps
 
     def remb(self, bps: int, sent_bps: float, now: float) -> None:
         """The receiver believes in `bps`, while `sent_bps` were sent."""
@@ -146,13 +158,18 @@ class RateControl:
         """The viewer has gone."""
         return self._paths.pop(viewer, None)
 
-    def target_bps(self) -> int:
-        """What the encoder may spend: the slowest path that is no outlier."""
-        rates = [path.media_bps for path in self._paths.values()]
-        if not rates:
-            return START_BPS
-        floor = OUTLIER * median_high(rates)
-        return int(min(rate for rate in rates if rate >= floor))
+    def still_bps(self) -> int:
+        """What the encoder may spend on a picture that stands still: the slowest path that is no outlier."""
+        return int(min((path.still_bps for path in self._decisive()), default=START_BPS))
+
+    def motion_bps(self) -> int:
+        """What it may spend on pictures of motion."""
+        return int(min((path.motion_bps for path in self._decisive()), default=START_BPS))
+
+    def _decisive(self) -> list[Path]:
+        paths = list(self._paths.values())
+        floor = OUTLIER * median_high(path.bps for path in paths) if paths else 0.0
+        return [path for path in paths if path.bps >= floor]
 
     def near(self, rtt_s: float) -> bool:
         """Whether every path has a round trip of at most `rtt_s` and loses nothing."""

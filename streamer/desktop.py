@@ -269,11 +269,11 @@ class Desktop:
         return None if key is None else self._audiences[key].lane
 
     def _set_rate(self, audience: Audience) -> None:
-        orders, bps = audience.lane.orders, audience.rate.target_bps()
-        orders.bps = bps
+        orders = audience.lane.orders
+        orders.bps = audience.rate.motion_bps()
         calm = _CALM_BOOST if audience.rate.calm() else 1.0
         boost = _REFINE_BOOST if audience.rate.near(_NEAR_RTT_S) else calm
-        orders.refine_bps = min(SHARPEN_BPS, int(bps * boost))
+        orders.refine_bps = min(SHARPEN_BPS, int(audience.rate.still_bps() * boost))
 
     def _refresh(self) -> None:
         steps: list[Step] = [audience.lane for audience in self._audiences.values()]

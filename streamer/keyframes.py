@@ -6,7 +6,7 @@ still screen is always. Such a request is ignored if the newest frame has arrive
 Receiver reports count what was lost, not what was sent once more and came then. A receiver that asks for what it misses
 (NACK) goes on asking each round trip: once it is silent, all has come, or it has given up. So a loss that it asked
 about is taken for mended then, and requests are heard but seldom; one that it did not ask about sticks until a
-keyframe. As that may lose packets of its own, requests are heard ever more seldom until the screen changes.
+keyframe, unless everything is sent twice: then there was nothing to ask for. As that may lose packets of its own, requests are heard ever more seldom until the screen changes.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Receipts:
     newest_at: float = field(default=0.0, init=False)
     seen_seq: int | None = field(default=None, init=False)
     rtt_s: float = field(default=0.0, init=False)
+    repeats: bool = field(default=False, init=False)
     lost: bool = field(default=False, init=False)
     _asked_at: float = field(default=float("-inf"), init=False)
     _asked_since: bool = field(default=False, init=False)
@@ -77,7 +78,7 @@ class Receipts:
         self._maybe_unasked = False
         if fraction_lost > 0 or lost_total > self._lost_total:
             self.lost = True
-            self._maybe_unasked = not self._asked_since
+            self._maybe_unasked = not self._asked_since and not self.repeats
         self._asked_since = False
         self._lost_total = lost_total
 

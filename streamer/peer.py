@@ -170,7 +170,8 @@ class PeerViewer(Viewer):
             path = rate.path(self.number, now)
             path.report(loss, rtt_s, now, packets=packets, sent_bps=sent_bps)
             if self._sender is not None:
-                self._sender.repeats = path.repeats
+                self._sender.repeats = self._receipts.repeats = path.repeats
+                self._sender.repeats_all = path.repeats_all
         self._highest = highest_seq
 
     def remb(self, bps: int) -> None:

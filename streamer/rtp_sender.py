@@ -30,6 +30,7 @@ HISTORY_PACKETS = 2048
 BURST_PACKETS = 24  # so many at once, then as many each millisecond as a 100 Mbit/s line takes
 PACE_PACKETS, PACE_S = 10, 0.001
 REPEAT_AFTER_S = 0.004  # losses come in bursts
+FEW_PACKETS = 4
 MOST_WAITING = 3  # frames; more is a viewer that cannot keep up
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _PLAYOUT_DELAY_ID = 6
@@ -116,7 +117,7 @@ class FrameSender:
         self._transmit_rtcp: Callable[[list[Any]], Awaitable[None]] = self._sender._send_rtcp
         self._transmit_again: Callable[[int], Awaitable[None]] = self._sender._retransmit
         self.dropping = False
-        self.repeats = False  # send everything twice
+        self.repeats = self.repeats_all = False  # send motion, or everything, twice
         self.running = False
         self._set("rtp_header_extensions_map", _ExtensionsMap())
         self._sender._run_rtp = self._run
@@ -158,7 +159,7 @@ class FrameSender:
                     await self._arrived.wait()
                 frame, first = self._waiting.popleft(), seq
                 seq = await self._send(frame, payload_type, first)
-                if self.repeats and self._get("rtx_payload_type") is not None:
+                if self._is_repeated(frame):
                     await self._repeat(first, frame)
         except (asyncio.CancelledError, ConnectionError):
             pass
@@ -193,6 +194,11 @@ class FrameSender:
         self._set("packet_count", self._get("packet_count") + last + 1)
         self._feedback.sent(frame, (seq - 1) & 0xFFFF, timestamp)
         return seq
+
+    def _is_repeated(self, frame: EncodedFrame) -> bool:
+        # nobody waits for each frame that sharpens a picture; but for the last, which is small
+        worth_it = self.repeats_all or frame.changed or frame.key or len(frame.payloads) <= FEW_PACKETS
+        return self.repeats and worth_it and self._get("rtx_payload_type") is not None
 
     async def _repeat(self, first: int, frame: EncodedFrame) -> None:
         """Send a frame's packets once more, as retransmissions that nobody asked for (RFC 4588): reports do not count

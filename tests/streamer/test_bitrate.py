@@ -51,7 +51,7 @@ def test_where_packets_get_lost_all_are_sent_twice_within_the_same_rate():
     assert not path.repeats
     path.report(0.02, 0.08, 1.0, packets=100, sent_bps=1e6)
     assert path.repeats
-    assert path.media_bps == path.bps / 2
+    assert path.motion_bps == path.bps / 2
 
 
 def test_losses_long_ago_and_very_few_of_them_are_not_worth_it():
@@ -60,7 +60,7 @@ def test_losses_long_ago_and_very_few_of_them_are_not_worth_it():
     assert path.repeats
     run(path, 40, 0.0, 0.08)
     assert not path.repeats
-    assert path.media_bps == path.bps
+    assert path.motion_bps == path.bps
     run(path, 100, 0.001, 0.08)
     assert not path.repeats
 
@@ -78,10 +78,13 @@ def test_nothing_is_sent_twice_into_a_queue_or_where_a_tenth_is_lost():
 def test_an_encoder_keeps_to_what_a_path_that_needs_all_twice_leaves_for_once():
     rates = RateControl()
     clean, lossy = rates.path(1, 0.0), rates.path(2, 0.0)
-    assert rates.target_bps() == START_BPS
+    assert rates.still_bps() == START_BPS
     run(lossy, 3, 0.03, 0.08)
     assert clean.bps == lossy.bps
-    assert rates.target_bps() == START_BPS / 2
+    assert rates.motion_bps() == rates.still_bps() == START_BPS / 2
+    run(lossy, 3, 0.03, 0.02)
+    assert rates.motion_bps() == START_BPS / 2
+    assert rates.still_bps() == START_BPS, "where a round trip is short it can be waited for"
 
 
 def standing_queue(path: Path, sent_bps: float, reports: int = 3) -> float:
@@ -139,10 +142,10 @@ def test_remb_counts_only_where_something_else_shows_trouble_and_by_steps():
 
 def test_the_slowest_viewer_decides_but_not_an_outlier():
     control = RateControl()
-    assert control.target_bps() == START_BPS
+    assert control.still_bps() == START_BPS
     for viewer, bps in ((1, 8e6), (2, 4e6), (3, 0.5e6)):
         control.adopt(viewer, Path(0.0, bps=bps))
-    assert control.target_bps() == 4_000_000
+    assert control.still_bps() == 4_000_000
     assert control.outliers() == [3]
     control.leave(3)
     assert control.outliers() == []
@@ -152,7 +155,7 @@ def test_one_viewer_is_never_an_outlier():
     control = RateControl()
     control.adopt(1, Path(0.0, bps=MIN_BPS))
     assert control.outliers() == []
-    assert control.target_bps() == MIN_BPS
+    assert control.still_bps() == MIN_BPS
 
 
 reports = st.lists(st.tuples(st.floats(0, 1), st.none() | st.floats(0, 5), st.integers(0, 10**9)), max_size=50)
