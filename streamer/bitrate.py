@@ -5,9 +5,9 @@ so many packets that one of them is no tenth. A long round trip is a queue of ou
 else it is a busy host or somebody else. REMB of a screen that mostly stands still is a guess from what little came (a
 browser believes in one and a half times of that), so it counts only where something else shows trouble, and by steps.
 
-Where a path loses single packets and no queue is to blame, pictures of motion are sent twice (FrameSender): a lost packet
-would hold up the next ones for a round trip. Both together keep to the rate. Where round trips are long, so is what
-sharpens a picture that stands still.
+Where a path loses single packets and no queue is to blame, pictures of motion are sent twice (FrameSender): a lost
+packet would hold up the next ones for a round trip. Both together keep to the rate. Where round trips are long, so is
+what sharpens a picture that stands still.
 
 The slowest viewer decides, unless it is far slower than the others: then it is named, to be given an encoder of its
 own.

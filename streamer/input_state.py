@@ -15,6 +15,23 @@ MOST_HELD = 64
 _NAMELESS = "keysym "
 
 
+class InOrder:
+    """Numbered inputs that come by two channels: each counts once, in the order of their numbers, from 1 on.
+
+    All come in order by the one; by the other some come as copies, sooner where the first was lost on the way.
+    """
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def takes(self, number: int, *, copy: bool) -> bool:
+        """Whether this one is to be carried out now."""
+        if number < self._next or (copy and number > self._next):
+            return False
+        self._next = number + 1
+        return True
+
+
 @dataclass
 class InputState:
     """One viewer's keys, buttons and pointer."""

@@ -5,8 +5,9 @@ still screen is always. Such a request is ignored if the newest frame has arrive
 
 Receiver reports count what was lost, not what was sent once more and came then. A receiver that asks for what it misses
 (NACK) goes on asking each round trip: once it is silent, all has come, or it has given up. So a loss that it asked
-about is taken for mended then, and requests are heard but seldom; one that it did not ask about sticks until a
-keyframe, unless everything is sent twice: then there was nothing to ask for. As that may lose packets of its own, requests are heard ever more seldom until the screen changes.
+about is taken for mended then, and requests are heard but seldom. One that it did not ask about sticks until a
+keyframe, unless everything was sent twice: then there was nothing to ask for. As a keyframe may lose packets of its
+own, requests are heard ever more seldom until the screen changes.
 """
 
 from __future__ import annotations

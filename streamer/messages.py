@@ -59,6 +59,8 @@ def parse(text: str | bytes, width: int, height: int) -> Message:
     if check is None:
         raise MessageError(f"unknown t {str(kind)[:40]!r}")
     found: Message = {"t": kind, **check(raw)}
+    if (kind in INPUT or kind == "release") and "i" in raw:
+        found["i"] = _whole(raw, "i", 1, 2**53)
     if kind in ("button", "wheel"):
         found["x"] = _whole(raw, "x", 0, width - 1)
         found["y"] = _whole(raw, "y", 0, height - 1)

@@ -143,8 +143,12 @@ class PeerViewer(Viewer):
             self.heard_text(data)
 
     def _on_binary(self, data: str | bytes) -> None:
-        if not self.closed and isinstance(data, bytes):
+        if self.closed:
+            return
+        if isinstance(data, bytes):
             self.heard_binary(data)
+        else:
+            self.heard_text(data, copy=True)
 
     # what the FrameSender tells
 

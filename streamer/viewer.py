@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamer.clock import now_s, to_ms
 from streamer.figures import ViewerFigures
-from streamer.input_state import InputState
+from streamer.input_state import InOrder, InputState
 from streamer.lane import LaneKey
 from streamer.messages import CONTROLLING, INPUT, VERSION, Message, MessageError, parse, parse_pointer
 
@@ -66,6 +66,7 @@ class Viewer:
         self._desktop = desktop
         self._outward = outward
         self._input = InputState()
+        self._order = InOrder()
         self._greeted = False
         self._pending: deque[Message] = deque(maxlen=_MOST_PENDING)
         self._heard_at = now_s()
@@ -152,15 +153,17 @@ class Viewer:
 
     # what the page says
 
-    def heard_text(self, text: str | bytes) -> None:
-        """A JSON message came."""
+    def heard_text(self, text: str | bytes, *, copy: bool = False) -> None:
+        """A JSON message came; `copy`: a numbered input's, by the channel that keeps no order."""
         now = self._heard_at = now_s()
         try:
             message = parse(text, *self._desktop.size)
         except MessageError as error:
             self._refuse(error.code, str(error), None, now)
             return
-        kind = message["t"]
+        kind, number = message["t"], message.pop("i", None)
+        if not (self._order.takes(number, copy=copy) if number is not None else not copy):
+            return
         if kind in CONTROLLING and self.rights != "control":
             self._refuse("view-only", "This link is for watching only.", "Ask for a link with control.", now)
         elif kind in INPUT or kind == "release":

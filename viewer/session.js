@@ -22,6 +22,8 @@ import { message } from './wire.js';
  */
 
 const TICK_MS = 250;
+/** From such a round trip on, a lost input is worth a copy. */
+const FAR_MS = 10;
 const NOT_THERE = /** @type {Record<string, 'paused' | 'starting'>} */ ({ paused: 'paused', creating: 'starting', resuming: 'starting' });
 
 export class Session {
@@ -126,7 +128,7 @@ export class Session {
       if (info.state === 'dead' || info.state === 'killing') return this.#on({ type: 'over', reason: '', why: 'sandbox' });
       const notThere = NOT_THERE[info.state];
       if (notThere !== undefined) return this.#on({ type: 'down', kind, cause: notThere });
-      transport = kind === 'webrtc' ? new WebrtcTransport(listener, info.ice_servers ?? []) : new SocketTransport(listener);
+      transport = kind === 'webrtc' ? new WebrtcTransport(listener, info.ice_servers ?? [], () => (this.clock.roundTripMs ?? 0) > FAR_MS) : new SocketTransport(listener);
       this.#open.set(kind, { transport, waiting: [], pulse: new Pulse(performance.now()) });
       await transport.open(this.#api, this.#sandbox);
     } catch (error) {

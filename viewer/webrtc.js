@@ -3,7 +3,7 @@
  * there) and when it is down; decides nothing else.
  */
 
-import { decodeMessage, encodePointer } from './wire.js';
+import { decodeMessage, encodePointer, isInput, numbered } from './wire.js';
 
 /** @typedef {import('./wire.js').FromStreamer} FromStreamer */
 /** @typedef {import('./wire.js').Message} Message */
@@ -24,6 +24,9 @@ import { decodeMessage, encodePointer } from './wire.js';
 const GATHERING_MS = 500;
 /** More than this waiting in the unordered channel, and a newer place will do. */
 const POINTER_BACKLOG_BYTES = 1024;
+/** So long after an input its copy goes the unordered way, in a packet of its own: lost, the first comes again after 400 ms at the earliest. */
+const COPY_AFTER_MS = 12;
+const MOST_COPIED_CHARS = 1000;
 
 /** @implements {Transport} */
 export class WebrtcTransport {
@@ -38,10 +41,13 @@ export class WebrtcTransport {
   #picture = false;
   #isUp = false;
   #closed = false;
+  #isFar;
+  #inputs = 0;
 
-  /** @param {Listener} listener @param {RTCIceServer[]} iceServers */
-  constructor(listener, iceServers) {
+  /** @param {Listener} listener @param {RTCIceServer[]} iceServers @param {() => boolean} isFar whether a lost message is worth a copy */
+  constructor(listener, iceServers, isFar) {
     this.#listener = listener;
+    this.#isFar = isFar;
     Object.assign(this.element, { muted: true, autoplay: true, playsInline: true, disablePictureInPicture: true });
     this.element.addEventListener('loadeddata', () => this.#gotPicture());
     this.#connection = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
@@ -73,13 +79,23 @@ export class WebrtcTransport {
 
   /** @param {Message} message */
   send(message) {
-    if (this.#input.readyState === 'open') this.#input.send(JSON.stringify(message));
+    if (this.#input.readyState !== 'open') return;
+    if (!isInput(message)) return this.#input.send(JSON.stringify(message));
+    const text = JSON.stringify(numbered(message, (this.#inputs += 1)));
+    this.#input.send(text);
+    if (this.#isFar() && text.length <= MOST_COPIED_CHARS) setTimeout(() => this.#unordered(text), COPY_AFTER_MS);
   }
 
   /** @param {number} seq @param {number} x @param {number} y */
   point(seq, x, y) {
+    this.#unordered(encodePointer(seq, x, y));
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  #unordered(data) {
     if (this.#pointer.readyState !== 'open' || this.#pointer.bufferedAmount > POINTER_BACKLOG_BYTES) return;
-    this.#pointer.send(encodePointer(seq, x, y));
+    if (typeof data === 'string') this.#pointer.send(data);
+    else this.#pointer.send(data);
   }
 
   /** What the browser measured. @returns {Promise<Record<string, unknown>>} */

@@ -61,6 +61,14 @@ export const message = {
   auth: (token, codecs) => ({ t: 'auth', token, codecs }),
 };
 
+const INPUT = new Set(['key', 'text', 'button', 'wheel', 'release']);
+
+/** Whether a message is what a person does: over WebRTC those are numbered, since a copy of them may come by another channel. @param {Message} message_ */
+export const isInput = ({ t }) => INPUT.has(t);
+
+/** @param {Message} message_ @param {number} i from 1 on @returns {Message} */
+export const numbered = (message_, i) => ({ ...message_, i });
+
 /**
  * The place of the pointer as a binary message.
  * @param {number} seq counts up, modulo 2^32 @param {number} x @param {number} y

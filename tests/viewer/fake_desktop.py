@@ -25,6 +25,7 @@ from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from desktop_sandbox.api.pages import LIBRARY
+from streamer.input_state import InOrder
 from tests.viewer.fake_picture import CURSOR_PNG, Encoder, PaintedTrack, jpeg, painted
 from tests.viewer.fake_terminal import FakeTerminals
 
@@ -42,6 +43,7 @@ class FakeViewer:
     rights: str
     send: Callable[[dict[str, Any]], None]
     close: Callable[[], Any]
+    order: InOrder = field(default_factory=InOrder)
 
 
 @dataclass
@@ -65,6 +67,9 @@ class FakeDesktop:
     viewers: list[FakeViewer] = field(default_factory=list)
     seen: list[dict[str, Any]] = field(default_factory=list)
     pointers: list[tuple[int, int, int]] = field(default_factory=list)
+    loses_inputs: bool = False
+    pong_delay_s: float = 0.0
+    pongs: int = 0
     uploads: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     port: int = 0
@@ -116,18 +121,24 @@ class FakeDesktop:
         if self.holder is viewer:
             self.give("none")
 
-    def received(self, viewer: FakeViewer, data: str | bytes) -> None:
+    def received(self, viewer: FakeViewer, data: str | bytes, *, ordered: bool = True) -> None:
         """A message of a page."""
         if isinstance(data, bytes):
             _, seq, x, y = POINTER.unpack(data)
             self.pointers.append((seq, x, y))
             return
         message = json.loads(data)
+        number = message.pop("i", None)
+        if number is not None and self.loses_inputs and ordered:
+            return
+        if number is not None and not viewer.order.takes(number, copy=not ordered):
+            return
         if message["t"] not in ("ping", "ack"):
             self.seen.append(message)
         match message:
             case {"t": "ping", "at": at}:
-                viewer.send({"t": "pong", "at": at, "now": time.monotonic() * 1000})
+                pong = {"t": "pong", "at": at, "now": time.monotonic() * 1000}
+                asyncio.get_running_loop().call_later(self.pong_delay_s, self.answer_ping, viewer, pong)
             case {"t": "lease", "want": want}:
                 self.lease_wanted(viewer, want)
             case {"t": "clipboard", "n": n}:
@@ -135,6 +146,10 @@ class FakeDesktop:
                 asyncio.get_running_loop().call_later(self.clipboard_delay_s, viewer.send, answer)
             case {"t": "stats", "on": True}:
                 viewer.send(STATS)
+
+    def answer_ping(self, viewer: FakeViewer, pong: dict[str, Any]) -> None:
+        viewer.send(pong)
+        self.pongs += 1
 
     def lease_wanted(self, viewer: FakeViewer, want: str) -> None:
         """As the server decides it, in short."""
@@ -359,8 +374,9 @@ async def answer_offer(desktop: FakeDesktop, offer: str, rights: str) -> str:
 
     @peer.on("datachannel")
     def channel(opened: Any) -> None:
-        opened.on("message", lambda data: desktop.received(viewer, data))
-        if opened.label == "input":
+        ordered = opened.label == "input"
+        opened.on("message", lambda data: desktop.received(viewer, data, ordered=ordered))
+        if ordered:
             viewer.send = lambda message: opened.send(json.dumps(message)) if opened.readyState == "open" else None
             opened.on("close", lambda: desktop.left(viewer))
             desktop.joined(viewer)

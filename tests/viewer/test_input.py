@@ -45,6 +45,24 @@ async def test_keys_come_as_place_and_keysym_in_order(mine: Any, desktop: FakeDe
     assert await page.evaluate("document.activeElement.id") == "keys", "Tab went to the desktop"
 
 
+async def test_over_a_long_way_a_copy_comes_of_what_the_network_lost(mine: Any, desktop: FakeDesktop) -> None:
+    desktop.pong_delay_s = 0.05
+    page = await mine()
+    await until(page, lambda: desktop.pongs > 0, "the page knowing how long the way is")
+    desktop.loses_inputs = True
+    await page.mouse.move(500, 500)
+    await page.keyboard.type("ab")
+    await page.mouse.wheel(0, 120)
+    await until(page, lambda: len(desktop.of("key", "wheel")) == 5, "what was done")
+    assert [(one.get("keysym"), one.get("down")) for one in desktop.of("key", "wheel")] == [
+        (97, True),
+        (97, False),
+        (98, True),
+        (98, False),
+        (None, None),
+    ]
+
+
 async def test_the_browsers_repeats_are_dropped_and_alive_is_said(mine: Any, desktop: FakeDesktop) -> None:
     page = await mine()
     await page.keyboard.down("a")

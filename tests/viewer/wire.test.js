@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { decodeFrame, decodeMessage, encodePointer, message } from '../../viewer/wire.js';
+import { decodeFrame, decodeMessage, encodePointer, isInput, message, numbered } from '../../viewer/wire.js';
 
 const vectors = JSON.parse(readFileSync(new URL('../vectors/stream.json', import.meta.url), 'utf8'));
 const hex = (buffer) => Buffer.from(buffer).toString('hex');
@@ -26,13 +26,19 @@ const BUILT = {
 };
 
 for (const { name, direction, json } of vectors.messages) {
-  if (direction === 'page') test(`the page builds: ${name}`, () => assert.deepEqual(BUILT[json.t](json), json));
+  const built = () => (json.i === undefined ? BUILT[json.t](json) : numbered(BUILT[json.t](json), json.i));
+  if (direction === 'page') test(`the page builds: ${name}`, () => assert.deepEqual(built(), json));
   else test(`the page understands: ${name}`, () => assert.deepEqual(decodeMessage(JSON.stringify(json)), json));
 }
 
 test('the page builds nothing without a golden message', () => {
   const golden = new Set(vectors.messages.filter(({ direction }) => direction === 'page').map(({ json }) => json.t));
   assert.deepEqual(Object.keys(message).sort(), [...golden].sort());
+});
+
+test('what a person does is numbered, and nothing else', () => {
+  const inputs = Object.keys(message).filter((t) => isInput({ t }));
+  assert.deepEqual(inputs, ['key', 'text', 'button', 'wheel', 'release']);
 });
 
 for (const { name, hex: wanted, fields } of vectors.binary) {
