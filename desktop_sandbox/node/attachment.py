@@ -153,6 +153,11 @@ class Attachment:
             self._braked = False
             self.machine.process.go_on()
 
+    def _stand_aside(self, beginners: Beginners) -> None:
+        if not (self._ended or self._is_asked() or self.standing.watched):
+            self.brake()
+            beginners.stand_aside(self._release_brake)
+
     async def freeze(self, since: float, *, hold: bool = False) -> bool:
         """Stop the vCPUs in memory, unless it is watched or was used after `since` (monotonic).
 

@@ -116,6 +116,7 @@ class LiveSandbox(Attachment):
     async def screenshot(self, spec: ScreenshotSpec) -> Screenshot:
         """The screen as `spec` wants it. A frozen machine's is looked at without waking it."""
         self.used_at = time.monotonic()
+        self._release_brake()
         with self.standing.awaited() if spec.stable_ms is not None else contextlib.nullcontext():
             if self._screen is not None:
                 with contextlib.suppress(StaleFramebuffer):
@@ -127,6 +128,7 @@ class LiveSandbox(Attachment):
         if wake:
             await self.thaw()
         self.used_at = time.monotonic()
+        self._release_brake()
         with self.standing.awaited() if wake else contextlib.nullcontext():
             if self._screen is not None:
                 with contextlib.suppress(StaleFramebuffer):
@@ -154,6 +156,16 @@ class LiveSandbox(Attachment):
         Raises InvalidActionError before anything is done if an action does not fit the screen.
         """
         self.used_at = time.monotonic()
+        begins = self.wakes_as is not None and is_one_touch(actions)
+        with self.beginners.first_action() if begins and self.beginners is not None else contextlib.nullcontext():
+            result = await self._act(actions, batch_id, final, timeout_s)
+        if begins and final is None and self.beginners is not None and self.beginners.crowded:
+            self._stand_aside(self.beginners)
+        return result
+
+    async def _act(
+        self, actions: Sequence[Action], batch_id: str, final: ScreenshotSpec | None, timeout_s: float | None
+    ) -> BatchResult:
         async with self._acting:
             try:
                 check_on_screen(actions, *await self.size())

@@ -179,6 +179,20 @@ def test_what_expires_may_be_paused_and_come_back_by_itself(make_sandbox: Callab
     assert read(sandbox, "/home/user/kept") == "kept"
 
 
+def test_children_that_all_act_at_once_go_on_all(sandbox: Sandbox) -> None:
+    sandbox.move_mouse(1, 1)
+    children = sandbox.fork(6)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(lambda child: child.move_mouse(300, 200), children))
+        pids = [machine_pid(child) for child in children]
+        eventually(lambda: not any("T" in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in pids))
+        assert {child.get_cursor_position() for child in children} == {(300, 200)}
+    finally:
+        for child in children:
+            child.kill()
+
+
 def test_who_looks_while_it_is_paused_and_rolled_back_sees_it_all_the_time(
     make_sandbox: Callable[..., Sandbox],
 ) -> None:

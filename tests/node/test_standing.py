@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from desktop_sandbox.microvm import standing as standing_module
 from desktop_sandbox.microvm.host import boot_id, process_start_time
 from desktop_sandbox.microvm.process import ProcessId
 from desktop_sandbox.microvm.standing import NICE, Beginners, Standing
@@ -94,6 +96,29 @@ async def test_few_begin_at_once_and_nobody_waits_for_ever() -> None:
         pass
     async with hasty.turn():
         pass
+
+
+async def test_who_has_begun_stands_aside_until_no_other_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    beginners, told = Beginners(2), []
+    with contextlib.ExitStack() as all_but_one:
+        for _ in range(2):
+            all_but_one.enter_context(beginners.first_action())
+        assert not beginners.crowded, "there is a processor for each"
+        with beginners.first_action():
+            assert beginners.crowded
+        beginners.stand_aside(lambda: told.append("goes on"))
+        assert told == []
+    assert told == ["goes on"]
+    assert not beginners.crowded
+
+
+async def test_nobody_stands_aside_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing_module, "_ASIDE_S", 0.05)
+    beginners, goes_on = Beginners(2), asyncio.Event()
+    with beginners.first_action():  # it hangs
+        beginners.stand_aside(goes_on.set)
+        await asyncio.wait_for(goes_on.wait(), 5)
 
 
 @needs_root
