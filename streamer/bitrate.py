@@ -48,6 +48,7 @@ class Path:
     bps: float = START_BPS
     loss: float = 0.0
     rtt_s: float | None = None
+    can_repeat: bool = True
     _base_rtt: float = field(default=float("inf"), init=False)
     _base_at: float = field(default=0.0, init=False)
     _grown_at: float = field(init=False)
@@ -58,6 +59,7 @@ class Path:
     _share: float = field(default=0.0, init=False)
     _lately: float = field(default=0.0, init=False)
     _lately_lost: float = field(default=0.0, init=False)
+    _lossy: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._grown_at = self.now
@@ -70,8 +72,7 @@ class Path:
     @property
     def repeats(self) -> bool:
         """Whether to send packets twice: some get lost, and not because we send too much."""
-        some = self._lately_lost >= max(_LOSSY_PACKETS, _LOSSY_SHARE * self._lately)
-        return some and self._share <= _LOSS_HIGH and self._long < _QUEUE_REPORTS
+        return self.can_repeat and self._lossy and self._share <= _LOSS_HIGH and self._long < _QUEUE_REPORTS
 
     @property
     def repeats_all(self) -> bool:
@@ -114,6 +115,8 @@ class Path:
     def _count(self, loss: float, packets: int) -> None:
         kept = 0.5 ** (packets / _LATELY_PACKETS)
         self._lately, self._lately_lost = kept * self._lately + packets, kept * self._lately_lost + loss * packets
+        enough = max(_LOSSY_PACKETS, _LOSSY_SHARE * self._lately)
+        self._lossy = self._lately_lost >= (enough / 2 if self._lossy else enough)
         self._packets += packets
         self._lost += loss * packets
         if self._packets >= _LOSS_PACKETS:

@@ -27,6 +27,7 @@ BUTTONS = frozenset({"left", "middle", "right", "back", "forward"})
 WANTS = frozenset({"request", "take", "give", "release"})
 CONTROLLING = frozenset({"key", "text", "button", "wheel", "resize", "clipboard", "lease"})
 INPUT = frozenset({"key", "text", "button", "wheel"})
+NUMBERED = CONTROLLING | {"release"}
 
 _CODE = re.compile(r"[A-Za-z0-9]{0,32}")
 _POINTER = struct.Struct(">BIHH")
@@ -59,7 +60,7 @@ def parse(text: str | bytes, width: int, height: int) -> Message:
     if check is None:
         raise MessageError(f"unknown t {str(kind)[:40]!r}")
     found: Message = {"t": kind, **check(raw)}
-    if (kind in INPUT or kind == "release") and "i" in raw:
+    if kind in NUMBERED and "i" in raw:
         found["i"] = _whole(raw, "i", 1, 2**53)
     if kind in ("button", "wheel"):
         found["x"] = _whole(raw, "x", 0, width - 1)

@@ -172,6 +172,7 @@ class PeerViewer(Viewer):
             packets = 0 if self._highest is None else max(0, highest_seq - self._highest)
             sent_bps = self.figures.bits.sum(now)
             path = rate.path(self.number, now)
+            path.can_repeat = self._sender is not None and self._sender.can_repeat
             path.report(loss, rtt_s, now, packets=packets, sent_bps=sent_bps)
             if self._sender is not None:
                 self._sender.repeats = self._receipts.repeats = path.repeats

@@ -31,6 +31,7 @@ BURST_PACKETS = 24  # so many at once, then as many each millisecond as a 100 Mb
 PACE_PACKETS, PACE_S = 10, 0.001
 REPEAT_AFTER_S = 0.004  # losses come in bursts
 FEW_PACKETS = 4
+MOST_BEHIND_REPEATS = 1  # frames
 MOST_WAITING = 3  # frames; more is a viewer that cannot keep up
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _PLAYOUT_DELAY_ID = 6
@@ -126,6 +127,11 @@ class FrameSender:
         self._sender._send_rtcp = self._with_true_time
         self._sender._retransmit = self._retransmit
 
+    @property
+    def can_repeat(self) -> bool:
+        """Whether the receiver takes retransmissions that do not count as packets of the video (RFC 4588)."""
+        return self._get("rtx_payload_type") is not None
+
     def put(self, frame: EncodedFrame) -> bool:
         """Send a frame soon; False if it was dropped: a keyframe must come before anything else is sent."""
         if self.dropping and not frame.key:
@@ -198,18 +204,21 @@ class FrameSender:
     def _is_repeated(self, frame: EncodedFrame) -> bool:
         # nobody waits for each frame that sharpens a picture; but for the last, which is small
         worth_it = self.repeats_all or frame.changed or frame.key or len(frame.payloads) <= FEW_PACKETS
-        return self.repeats and worth_it and self._get("rtx_payload_type") is not None
+        return self.repeats and worth_it and self.can_repeat
 
     async def _repeat(self, first: int, frame: EncodedFrame) -> None:
         """Send a frame's packets once more, as retransmissions that nobody asked for (RFC 4588): reports do not count
-        them, and who has the packet drops the second.
+        them, and who has the packet drops the second. What waits to be sent the first time goes before.
         """
         await asyncio.sleep(REPEAT_AFTER_S)
-        for number in range(len(frame.payloads)):
-            if number and number % PACE_PACKETS == 0:
-                await asyncio.sleep(PACE_S)
-            await self._retransmit(uint16_add(first, number))
-        self._feedback.repeated(len(frame.payloads), sum(map(len, frame.payloads)))
+        done = 0
+        while done < len(frame.payloads) and len(self._waiting) <= MOST_BEHIND_REPEATS:
+            some = frame.payloads[done : done + PACE_PACKETS]
+            for number in range(done, done + len(some)):
+                await self._retransmit(uint16_add(first, number))
+            done += len(some)
+            self._feedback.repeated(len(some), sum(map(len, some)))
+            await asyncio.sleep(PACE_S)
 
     async def _retransmit(self, seq: int) -> None:
         if (packet := self._kept(seq)) is not None:

@@ -82,7 +82,7 @@ def start(
 ) -> PreloadedProcess:
     """Run `python -m module arguments` from the project's root; both outputs go to one descriptor if one is given."""
     request = {"arguments": arguments, "env": dict(os.environ if env is None else env), "fds": list(pass_fds)}
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     outputs = (1, 2) if output is None else (output, output)
     with theirs:
         fds = [theirs.fileno(), *outputs, *pass_fds]

@@ -3,7 +3,7 @@
  * there) and when it is down; decides nothing else.
  */
 
-import { decodeMessage, encodePointer, isInput, numbered } from './wire.js';
+import { decodeMessage, encodePointer, isInput, isOrdered, numbered } from './wire.js';
 
 /** @typedef {import('./wire.js').FromStreamer} FromStreamer */
 /** @typedef {import('./wire.js').Message} Message */
@@ -80,10 +80,10 @@ export class WebrtcTransport {
   /** @param {Message} message */
   send(message) {
     if (this.#input.readyState !== 'open') return;
-    if (!isInput(message)) return this.#input.send(JSON.stringify(message));
+    if (!isOrdered(message)) return this.#input.send(JSON.stringify(message));
     const text = JSON.stringify(numbered(message, (this.#inputs += 1)));
     this.#input.send(text);
-    if (this.#isFar() && text.length <= MOST_COPIED_CHARS) setTimeout(() => this.#unordered(text), COPY_AFTER_MS);
+    if (isInput(message) && this.#isFar() && text.length <= MOST_COPIED_CHARS) setTimeout(() => this.#unordered(text), COPY_AFTER_MS);
   }
 
   /** @param {number} seq @param {number} x @param {number} y */

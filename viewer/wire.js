@@ -62,9 +62,13 @@ export const message = {
 };
 
 const INPUT = new Set(['key', 'text', 'button', 'wheel', 'release']);
+const ORDERED = new Set([...INPUT, 'lease', 'resize', 'clipboard']);
 
-/** Whether a message is what a person does: over WebRTC those are numbered, since a copy of them may come by another channel. @param {Message} message_ */
+/** Whether a message is what a person does: over WebRTC a copy of it may come by another channel. @param {Message} message_ */
 export const isInput = ({ t }) => INPUT.has(t);
+
+/** Whether it is numbered there: inputs, and what those that follow rely on. @param {Message} message_ */
+export const isOrdered = ({ t }) => ORDERED.has(t);
 
 /** @param {Message} message_ @param {number} i from 1 on @returns {Message} */
 export const numbered = (message_, i) => ({ ...message_, i });

@@ -64,6 +64,10 @@ class Attachment:
         self.stood_still_s = 0.0
         self.traffic = 0
         """How much had passed over its network when somebody looked last."""
+        self.seen_from_outside = False
+        """Whether a program on this host reads its screen by itself: nobody knows when."""
+        self.leaving = False
+        """Whether its machine is saved and ended, or replaced, right now: what is asked meanwhile waits for that."""
         self._braked = False
         self._stopped_at = 0.0
         self._clock_late = False
@@ -94,7 +98,7 @@ class Attachment:
         async with self._connecting, self._turn():
             # its successor's machine listens at the same paths
             self._check_not_ended()
-            self._release_brake()
+            self.release_brake()
             if self.frozen:
                 await self._wake()
             if self._channel is None or self._channel.closed:
@@ -148,15 +152,16 @@ class Attachment:
         self._braked = True
         self.machine.process.stop()
 
-    def _release_brake(self) -> None:
+    def release_brake(self) -> None:
+        """Let its process go on, should the brake be on."""
         if self._braked:
             self._braked = False
             self.machine.process.go_on()
 
     def _stand_aside(self, beginners: Beginners) -> None:
-        if not (self._ended or self._is_asked() or self.standing.watched):
+        if not (self._ended or self._is_asked() or self.standing.watched or self.seen_from_outside):
             self.brake()
-            beginners.stand_aside(self._release_brake)
+            beginners.stand_aside(self.release_brake)
 
     async def freeze(self, since: float, *, hold: bool = False) -> bool:
         """Stop the vCPUs in memory, unless it is watched or was used after `since` (monotonic).
@@ -165,7 +170,7 @@ class Attachment:
         on.
         """
         async with self._connecting:
-            self._release_brake()
+            self.release_brake()
             if self._ended or self.frozen or self._acting.locked() or self.saving.locked() or self._is_asked():
                 return self.frozen
             if self.used_at > since or self.standing.watched:
@@ -245,6 +250,7 @@ class Attachment:
     @contextlib.asynccontextmanager
     async def _still(self, *, for_good: bool) -> AsyncIterator[bool]:
         async with self._acting:
+            self.leaving = for_good
             try:
                 quiesced = await self._quiesce()
                 async with self._silence():
@@ -256,7 +262,8 @@ class Attachment:
                 await asyncio.shield(self.go_on())
 
     async def go_on(self) -> None:
-        """Let the vCPUs and the user's programs run, should they stand still."""
+        """Let the vCPUs and the user's programs run, should they stand still: it stays."""
+        self.leaving = False
         with contextlib.suppress(DesktopSandboxError):
             await self.machine.resume()
             self._goes()
@@ -283,7 +290,7 @@ class Attachment:
 
     async def detach(self) -> None:
         """Let go; the machine runs on."""
-        self._release_brake()
+        self.release_brake()
         await self._release()
         await self.machine.detach()
 

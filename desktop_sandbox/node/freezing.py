@@ -54,6 +54,8 @@ class Freezing(Saving):
         self._watched = frozenset(sandbox_ids)
         for sandbox_id, live in self._live.items():
             live.standing.watched = sandbox_id in self._watched
+            if live.standing.watched:
+                live.release_brake()
             if live.standing.watched and live.stands_still:
                 self._start_soon(live.thaw(), f"thaw {sandbox_id}")
 

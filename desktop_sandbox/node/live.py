@@ -85,6 +85,8 @@ class LiveSandbox(Attachment):
         """What a program on this host needs to read the screen by itself, and the descriptor to read it through."""
         if self._mem is None:
             raise self._ending()
+        self.seen_from_outside = True
+        self.release_brake()
         shape = self.machine.shape
         facts = {
             "pid": self.machine.process.pid,
@@ -116,7 +118,7 @@ class LiveSandbox(Attachment):
     async def screenshot(self, spec: ScreenshotSpec) -> Screenshot:
         """The screen as `spec` wants it. A frozen machine's is looked at without waking it."""
         self.used_at = time.monotonic()
-        self._release_brake()
+        self.release_brake()
         with self.standing.awaited() if spec.stable_ms is not None else contextlib.nullcontext():
             if self._screen is not None:
                 with contextlib.suppress(StaleFramebuffer):
@@ -128,7 +130,7 @@ class LiveSandbox(Attachment):
         if wake:
             await self.thaw()
         self.used_at = time.monotonic()
-        self._release_brake()
+        self.release_brake()
         with self.standing.awaited() if wake else contextlib.nullcontext():
             if self._screen is not None:
                 with contextlib.suppress(StaleFramebuffer):
@@ -137,6 +139,7 @@ class LiveSandbox(Attachment):
 
     async def cursor(self, *, name: bool) -> tuple[Cursor, str | None]:
         """The pointer's place and picture; its name where that is wanted, known, and of that very picture."""
+        self.release_brake()
         cursor, serial = await self._look(lambda screen: screen.numbered_cursor())
         if not name or self.frozen:
             return cursor, None

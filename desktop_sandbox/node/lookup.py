@@ -70,11 +70,11 @@ class Lookup(Returning):
 
     async def _now_live(self, sandbox_id: str) -> LiveSandbox | None:
         """The running sandbox, if it runs; one that is being paused, resumed or rolled back is waited for."""
-        for patient in (True, False):
-            lock, found = self._end_lock(sandbox_id), self._live.get(sandbox_id)
-            if found is not None and found.machine.process.alive() and not (patient and lock.locked()):
+        for _ in range(2):
+            found = self._live.get(sandbox_id)
+            if found is not None and found.machine.process.alive() and not found.leaving:
                 return found
-            async with lock:
+            async with self._end_lock(sandbox_id):
                 pass
         return None
 

@@ -48,6 +48,7 @@ class Returning(Creating, Saving):
                     )
                 left = record.snapshot
                 if live is not None:
+                    live.leaving = True
                     # from here on it is paused at the snapshot: a server that starts now finds it so
                     try:
                         record = await self._move(sandbox_id, SandboxEvent.PAUSED, snapshot_id)

@@ -34,6 +34,7 @@ class SharedTlsSocket(ssl.SSLSocket):
 
     _turn: threading.Lock | None = None
     _limit_s: float | None = None
+    _shut = False
     _writing: threading.Lock
 
     def do_handshake(self, block: bool = False) -> None:
@@ -55,9 +56,17 @@ class SharedTlsSocket(ssl.SSLSocket):
         """See socket."""
         return super().gettimeout() if self._turn is None else self._limit_s
 
+    def shutdown(self, how: int) -> None:
+        """See socket. Nothing is received from then on: it would come as it is on the wire."""
+        if self._turn is None:
+            return super().shutdown(how)
+        with self._turn:
+            self._shut = True
+            return super().shutdown(how)
+
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """See socket: up to `buflen` bytes; empty at the end. TimeoutError, OSError."""
-        return self._in_turn(functools.partial(ssl.SSLSocket.recv, self, buflen, flags))
+        return self._in_turn(lambda: b"" if self._shut else ssl.SSLSocket.recv(self, buflen, flags))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """See socket. TimeoutError, OSError."""

@@ -182,11 +182,15 @@ def test_what_expires_may_be_paused_and_come_back_by_itself(make_sandbox: Callab
 def test_children_that_all_act_at_once_go_on_all(sandbox: Sandbox) -> None:
     sandbox.move_mouse(1, 1)
     children = sandbox.fork(6)
+    pids = [machine_pid(child) for child in children]  # they are asleep: this wakes none
+
+    def stopped() -> list[int]:
+        return [pid for pid in pids if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"]
+
     try:
         with ThreadPoolExecutor(6) as threads:
             list(threads.map(lambda child: child.move_mouse(300, 200), children))
-        pids = [machine_pid(child) for child in children]
-        eventually(lambda: not any("T" in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in pids))
+        eventually(lambda: stopped() == [])
         assert {child.get_cursor_position() for child in children} == {(300, 200)}
     finally:
         for child in children:

@@ -54,6 +54,23 @@ def test_where_packets_get_lost_all_are_sent_twice_within_the_same_rate():
     assert path.motion_bps == path.bps / 2
 
 
+def test_who_takes_no_retransmissions_gets_all_once_at_the_whole_rate():
+    path = Path(0.0, can_repeat=False)
+    run(path, 5, 0.03, 0.08)
+    assert not path.repeats
+    assert path.motion_bps == path.still_bps == path.bps
+
+
+def test_what_is_just_about_worth_it_is_done_for_a_while():
+    path = Path(0.0)
+    run(path, 20, 0.0035, 0.08, packets=1000)
+    assert path.repeats
+    run(path, 20, 0.0025, 0.08, packets=1000)
+    assert path.repeats
+    run(path, 20, 0.001, 0.08, packets=1000)
+    assert not path.repeats
+
+
 def test_losses_long_ago_and_very_few_of_them_are_not_worth_it():
     path = Path(0.0)
     run(path, 5, 0.03, 0.08)

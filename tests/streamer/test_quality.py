@@ -158,7 +158,7 @@ async def test_where_packets_get_lost_all_come_twice_until_none_does(server, scr
     before = (await server.viewer_stats("s", 1))["repeated"]
     await scroll_until(lambda stats: stats["repeated"] > before + 300)
     media, again = (seen for _, seen in sorted(kinds.items()))
-    assert again > 0.8 * media, kinds
+    assert again > 0.3 * media, kinds  # without it, a twenty-fifth; what sharpens in between goes once
     loss.drop = lambda _data: False
     repeated = [before]
     await scroll_until(lambda stats: repeated.append(stats["repeated"]) or len(set(repeated[-60:])) == 1)

@@ -43,27 +43,27 @@ async def test_pointers_come_over_the_unordered_channel(server, peer):
 
 
 async def test_an_input_counts_once_whichever_of_its_two_channels_is_sooner(server, peer):
-    def key(number: int, *, copy: bool) -> None:
-        message = {"t": "key", "down": number % 2 == 1, "code": "KeyA", "keysym": 97, "i": number}
+    def type_in(number: int, *, copy: bool) -> None:
+        message = {"t": "text", "text": str(number), "i": number}
         (peer.pointer if copy else peer.input).send(json.dumps(message))
 
     async def said(count: int) -> None:
         await eventually(lambda: len(server.inputs(1)) == count, f"{count} inputs, {server.inputs(1)}")
 
     await eventually(lambda: peer.pointer.readyState == "open", "the pointer channel")
-    key(1, copy=True)  # the first is late
+    type_in(1, copy=True)  # the first is late
     await said(1)
-    key(3, copy=True)  # its time has not come
-    key(1, copy=False)
-    key(2, copy=False)
+    type_in(3, copy=True)  # its time has not come
+    type_in(1, copy=False)
+    type_in(2, copy=False)
     await said(2)
-    key(2, copy=True)
-    key(3, copy=False)
+    type_in(2, copy=True)
+    type_in(3, copy=False)
     await said(3)
     peer.pointer.send(json.dumps({"t": "text", "text": "without a number"}))
     peer.pointer.send(json.dumps({"t": "key", "down": False, "code": "KeyA", "keysym": 97, "i": 0}))
     assert await eventually(lambda: peer.heard("error"), "the refusal of number 0")
-    assert [event["down"] for event in server.inputs(1)] == [True, False, True]
+    assert [event["text"] for event in server.inputs(1)] == ["1", "2", "3"]
 
 
 async def test_silence_releases_what_is_held(server, peer):

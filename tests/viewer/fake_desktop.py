@@ -69,7 +69,7 @@ class FakeDesktop:
     pointers: list[tuple[int, int, int]] = field(default_factory=list)
     loses_inputs: bool = False
     pong_delay_s: float = 0.0
-    pongs: int = 0
+    copies: int = 0
     uploads: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     port: int = 0
@@ -129,6 +129,7 @@ class FakeDesktop:
             return
         message = json.loads(data)
         number = message.pop("i", None)
+        self.copies += not ordered
         if number is not None and self.loses_inputs and ordered:
             return
         if number is not None and not viewer.order.takes(number, copy=not ordered):
@@ -138,7 +139,7 @@ class FakeDesktop:
         match message:
             case {"t": "ping", "at": at}:
                 pong = {"t": "pong", "at": at, "now": time.monotonic() * 1000}
-                asyncio.get_running_loop().call_later(self.pong_delay_s, self.answer_ping, viewer, pong)
+                asyncio.get_running_loop().call_later(self.pong_delay_s, viewer.send, pong)
             case {"t": "lease", "want": want}:
                 self.lease_wanted(viewer, want)
             case {"t": "clipboard", "n": n}:
@@ -146,10 +147,6 @@ class FakeDesktop:
                 asyncio.get_running_loop().call_later(self.clipboard_delay_s, viewer.send, answer)
             case {"t": "stats", "on": True}:
                 viewer.send(STATS)
-
-    def answer_ping(self, viewer: FakeViewer, pong: dict[str, Any]) -> None:
-        viewer.send(pong)
-        self.pongs += 1
 
     def lease_wanted(self, viewer: FakeViewer, want: str) -> None:
         """As the server decides it, in short."""

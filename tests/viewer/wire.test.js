@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { decodeFrame, decodeMessage, encodePointer, isInput, message, numbered } from '../../viewer/wire.js';
+import { decodeFrame, decodeMessage, encodePointer, isInput, isOrdered, message, numbered } from '../../viewer/wire.js';
 
 const vectors = JSON.parse(readFileSync(new URL('../vectors/stream.json', import.meta.url), 'utf8'));
 const hex = (buffer) => Buffer.from(buffer).toString('hex');
@@ -36,9 +36,11 @@ test('the page builds nothing without a golden message', () => {
   assert.deepEqual(Object.keys(message).sort(), [...golden].sort());
 });
 
-test('what a person does is numbered, and nothing else', () => {
+test('what a person does is numbered, and what that relies on', () => {
   const inputs = Object.keys(message).filter((t) => isInput({ t }));
   assert.deepEqual(inputs, ['key', 'text', 'button', 'wheel', 'release']);
+  const ordered = Object.keys(message).filter((t) => isOrdered({ t }));
+  assert.deepEqual(ordered, ['key', 'text', 'button', 'wheel', 'release', 'resize', 'clipboard', 'lease']);
 });
 
 for (const { name, hex: wanted, fields } of vectors.binary) {
