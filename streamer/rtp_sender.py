@@ -208,7 +208,7 @@ class FrameSender:
 
     async def _repeat(self, first: int, frame: EncodedFrame) -> None:
         """Send a frame's packets once more, as retransmissions that nobody asked for (RFC 4588): reports do not count
-        them, and who has the packet drops the second. What waits to be sent the first time goes before.
+        them, and who has the packet drops the second. Of what comes meanwhile, one frame waits for that.
         """
         await asyncio.sleep(REPEAT_AFTER_S)
         done = 0

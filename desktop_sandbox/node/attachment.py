@@ -28,6 +28,17 @@ _ACTS_MS = 1000
 """Among many children that wake at once a first action takes longer than alone."""
 
 
+class LeftError(ConflictError):
+    """The machine went before anything of what was asked was done."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was paused, replaced or ended meanwhile", hint="look at it, then try again")
+
+    def in_the_midst(self) -> ConflictError:
+        """The same, where something of it may have been done."""
+        return ConflictError(self.message, hint=self.hint)
+
+
 class Attachment:
     """A machine and its agent."""
 
@@ -128,16 +139,24 @@ class Attachment:
     def _is_awaited(self, awaited: bool) -> None:
         self.standing.begin() if awaited else self.standing.end()
 
+    def _check_stays(self) -> None:
+        if self.leaving:
+            raise LeftError(self.machine.id)
+        self._check_not_ended()
+
     def _check_not_ended(self) -> None:
         if self._ended:
-            raise ConflictError(f"{self.machine.id} was ended or replaced meanwhile", hint="look at it, then try again")
+            raise LeftError(self.machine.id)
 
     async def ask(self, question: Callable[[Guest], Awaitable[T]], *, acts: bool = False) -> T:
         """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
         try:
             return await question(await self.guest(acts=acts))
         except ChannelError:
-            return await question(await self.guest())
+            try:
+                return await question(await self.guest())
+            except LeftError as error:
+                raise error.in_the_midst() from error
 
     # --- standing still
 
@@ -250,20 +269,20 @@ class Attachment:
     @contextlib.asynccontextmanager
     async def _still(self, *, for_good: bool) -> AsyncIterator[bool]:
         async with self._acting:
-            self.leaving = for_good
+            self.leaving = self.leaving or for_good
             try:
                 quiesced = await self._quiesce()
                 async with self._silence():
                     yield quiesced
             except BaseException:
+                self.leaving = self.leaving and not for_good
                 await asyncio.shield(self.go_on())
                 raise
             if not for_good:
                 await asyncio.shield(self.go_on())
 
     async def go_on(self) -> None:
-        """Let the vCPUs and the user's programs run, should they stand still: it stays."""
-        self.leaving = False
+        """Let the vCPUs and the user's programs run, should they stand still."""
         with contextlib.suppress(DesktopSandboxError):
             await self.machine.resume()
             self._goes()

@@ -48,6 +48,7 @@ class Ending(Upkeep):
     async def _put_away(self, live: LiveSandbox) -> None:
         """End its machine, and let go of all that was the machine's; its record is another matter."""
         sandbox_id = live.machine.id
+        live.leaving = True
         await live.kill()
         self.networks.remove(sandbox_id)
         if self._live.get(sandbox_id) is live:

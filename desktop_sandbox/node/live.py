@@ -17,7 +17,7 @@ from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox.errors import ConflictError, DeadlineError, DesktopSandboxError, GuestError, InvalidActionError
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.node.attachment import Attachment
+from desktop_sandbox.node.attachment import Attachment, LeftError
 from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_one_touch, is_quick, patience_s
 from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
 from desktop_sandbox.screen.encode import Cursor
@@ -156,7 +156,8 @@ class LiveSandbox(Attachment):
     ) -> BatchResult:
         """Carry out a batch, one batch at a time, halting at the first failure.
 
-        Raises InvalidActionError before anything is done if an action does not fit the screen.
+        Raises InvalidActionError before anything is done if an action does not fit the screen, LeftError if the machine
+        went while the batch waited for its turn.
         """
         self.used_at = time.monotonic()
         begins = self.wakes_as is not None and is_one_touch(actions)
@@ -170,6 +171,7 @@ class LiveSandbox(Attachment):
         self, actions: Sequence[Action], batch_id: str, final: ScreenshotSpec | None, timeout_s: float | None
     ) -> BatchResult:
         async with self._acting:
+            self._check_stays()
             try:
                 check_on_screen(actions, *await self.size())
             except ActionValueError as error:
@@ -181,7 +183,12 @@ class LiveSandbox(Attachment):
             failed: dict[str, Any] | None = None
             for part in cut(actions):
                 if isinstance(part, GuestPart):
-                    answer = await self._act_in_guest(part.actions, f"{batch_id}/{part.first}", timeout_s)
+                    try:
+                        answer = await self._act_in_guest(part.actions, f"{batch_id}/{part.first}", timeout_s)
+                    except LeftError as error:
+                        if part.first == 0:
+                            raise
+                        raise error.in_the_midst() from error
                     results += answer["results"]
                     if answer["failed"] is not None:
                         failed = failure(part.first, answer["failed"])

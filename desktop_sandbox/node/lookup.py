@@ -70,12 +70,13 @@ class Lookup(Returning):
 
     async def _now_live(self, sandbox_id: str) -> LiveSandbox | None:
         """The running sandbox, if it runs; one that is being paused, resumed or rolled back is waited for."""
-        for _ in range(2):
+        for waits in (True, True, False):
             found = self._live.get(sandbox_id)
             if found is not None and found.machine.process.alive() and not found.leaving:
                 return found
-            async with self._end_lock(sandbox_id):
-                pass
+            if waits:
+                async with self._end_lock(sandbox_id):
+                    pass
         return None
 
     async def why(self, sandbox_id: str) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Returning(Creating, Saving):
                 await asyncio.to_thread(self._check_returns, live)
             if live is None or not live.frozen or live.busy or sandbox_id in self._watched:
                 return False
+            live.leaving = True
             await self._pause(live, {"because": because})
         return True
 
@@ -118,6 +119,7 @@ class Returning(Creating, Saving):
 
     async def _as_noted(self, live: LiveSandbox) -> None:
         """Whether a pause that broke off was noted decides what becomes of the machine."""
+        live.leaving = False  # unless it turns out to go
         record = await self.store.get(live.machine.id, settled=True)
         if record.state is SandboxState.PAUSED:
             await self._put_away(live)
