@@ -26,17 +26,13 @@ CONNECT_S = 15.0
 _QUIESCE_S = 3.0
 _ACTS_MS = 1000
 """Among many children that wake at once a first action takes longer than alone."""
+NOTHING = "nothing"
 
 
-class LeftError(ConflictError):
-    """The machine went before anything of what was asked was done."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} was paused, replaced or ended meanwhile", hint="look at it, then try again")
-
-    def in_the_midst(self) -> ConflictError:
-        """The same, where something of it may have been done."""
-        return ConflictError(self.message, hint=self.hint)
+def has_left(name: str) -> ConflictError:
+    """What to say where the machine went before anything of what was asked was done."""
+    text = f"{name} was paused, replaced or ended meanwhile"
+    return ConflictError(text, hint="look at it, then try again", done=NOTHING)
 
 
 class Attachment:
@@ -141,12 +137,12 @@ class Attachment:
 
     def _check_stays(self) -> None:
         if self.leaving:
-            raise LeftError(self.machine.id)
+            raise has_left(self.machine.id)
         self._check_not_ended()
 
     def _check_not_ended(self) -> None:
         if self._ended:
-            raise LeftError(self.machine.id)
+            raise has_left(self.machine.id)
 
     async def ask(self, question: Callable[[Guest], Awaitable[T]], *, acts: bool = False) -> T:
         """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
@@ -155,8 +151,9 @@ class Attachment:
         except ChannelError:
             try:
                 return await question(await self.guest())
-            except LeftError as error:
-                raise error.in_the_midst() from error
+            except ConflictError as error:
+                error.evidence.pop("done", None)  # who knows
+                raise
 
     # --- standing still
 

@@ -10,7 +10,7 @@ from actions.model import Action
 from desktop_sandbox.errors import ConflictError, DesktopSandboxError, InvalidRequestError, MachineError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest
-from desktop_sandbox.node.attachment import LeftError
+from desktop_sandbox.node.attachment import NOTHING
 from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.facts import (
     BatchResult,
@@ -55,7 +55,9 @@ class GuestCalls(NodeCore):
         """Run a batch in order, halting at the first failure."""
         try:
             return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s)
-        except LeftError:  # nothing of it was done
+        except ConflictError as error:
+            if error.evidence.get("done") != NOTHING:
+                raise
             return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s)
 
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:

@@ -17,7 +17,7 @@ from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox.errors import ConflictError, DeadlineError, DesktopSandboxError, GuestError, InvalidActionError
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
-from desktop_sandbox.node.attachment import Attachment, LeftError
+from desktop_sandbox.node.attachment import Attachment
 from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_one_touch, is_quick, patience_s
 from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
 from desktop_sandbox.screen.encode import Cursor
@@ -156,8 +156,8 @@ class LiveSandbox(Attachment):
     ) -> BatchResult:
         """Carry out a batch, one batch at a time, halting at the first failure.
 
-        Raises InvalidActionError before anything is done if an action does not fit the screen, LeftError if the machine
-        went while the batch waited for its turn.
+        Raises InvalidActionError before anything is done if an action does not fit the screen, ConflictError (`done`:
+        nothing) if the machine went while the batch waited for its turn.
         """
         self.used_at = time.monotonic()
         begins = self.wakes_as is not None and is_one_touch(actions)
@@ -185,10 +185,10 @@ class LiveSandbox(Attachment):
                 if isinstance(part, GuestPart):
                     try:
                         answer = await self._act_in_guest(part.actions, f"{batch_id}/{part.first}", timeout_s)
-                    except LeftError as error:
-                        if part.first == 0:
-                            raise
-                        raise error.in_the_midst() from error
+                    except ConflictError as error:
+                        if part.first:
+                            error.evidence.pop("done", None)
+                        raise
                     results += answer["results"]
                     if answer["failed"] is not None:
                         failed = failure(part.first, answer["failed"])

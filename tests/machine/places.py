@@ -193,7 +193,7 @@ def made_places() -> Iterator[Places]:
 @contextlib.contextmanager
 def served_on(places: Places, folder: Path) -> Iterator[RealServer]:
     """A server on the host of `places`, that asks the name server there."""
-    running = RealServer(make_home(folder / "home"), free_port())
+    running = RealServer(make_home(folder / "home"), free_port(), preloaded=False)
     places.host.within(lambda: running.start(DESKTOP_SANDBOX_DNS=f"{NAMESERVER}:53"))
     try:
         yield running

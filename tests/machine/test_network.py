@@ -152,7 +152,7 @@ def heard(sandbox: Sandbox) -> str:
 
 @on_host
 def test_a_server_that_dies_leaves_the_policy_and_the_next_finds_the_network(places: Places, tmp_path: Path) -> None:
-    server = RealServer(make_home(tmp_path / "home"), free_port())
+    server = RealServer(make_home(tmp_path / "home"), free_port(), preloaded=False)
     dns = {"DESKTOP_SANDBOX_DNS": f"{NAMESERVER}:53"}
     server.start(**dns)
     try:

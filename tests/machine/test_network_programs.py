@@ -95,7 +95,7 @@ def far_server(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iter
     handler = functools.partial(Quiet, directory=site)
     files = places.internet.within(lambda: http.server.ThreadingHTTPServer((GOOD, 8080), handler))
     threading.Thread(target=files.serve_forever, daemon=True).start()
-    running = RealServer(make_home(folder / "home"), free_port())
+    running = RealServer(make_home(folder / "home"), free_port(), preloaded=False)
     places.host.within(lambda: running.start(DESKTOP_SANDBOX_DNS=f"{NAMESERVER}:53"))
     yield running
     end_server(running)
