@@ -118,7 +118,7 @@ class FrameSender:
         self._transmit_rtcp: Callable[[list[Any]], Awaitable[None]] = self._sender._send_rtcp
         self._transmit_again: Callable[[int], Awaitable[None]] = self._sender._retransmit
         self.dropping = False
-        self.repeats = self.repeats_all = False  # send motion, or everything, twice
+        self.repeats = self.repeats_all = False  # send motion, or everything, twice; for who `can_repeat`
         self.running = False
         self._set("rtp_header_extensions_map", _ExtensionsMap())
         self._sender._run_rtp = self._run
@@ -204,7 +204,7 @@ class FrameSender:
     def _is_repeated(self, frame: EncodedFrame) -> bool:
         # nobody waits for each frame that sharpens a picture; but for the last, which is small
         worth_it = self.repeats_all or frame.changed or frame.key or len(frame.payloads) <= FEW_PACKETS
-        return self.repeats and worth_it and self.can_repeat
+        return self.repeats and worth_it
 
     async def _repeat(self, first: int, frame: EncodedFrame) -> None:
         """Send a frame's packets once more, as retransmissions that nobody asked for (RFC 4588): reports do not count
