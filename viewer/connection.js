@@ -16,7 +16,7 @@
  */
 /**
  * @typedef {{ type: 'start' } | { type: 'retry' } | { type: 'network' } | { type: 'tick' } | { type: 'up', kind: Kind }
- *   | { type: 'progress', kind: Kind, step: 'answered' | 'connected' } | { type: 'down', kind: Kind, cause: Cause } | { type: 'over', reason: string, why: 'access' | 'sandbox' }} Event
+ *   | { type: 'progress', kind: Kind, step: 'answered' | 'connected' } | { type: 'down', kind: Kind, cause: Cause, reason?: string | null } | { type: 'over', reason: string, why: 'access' | 'sandbox' }} Event `reason`: what the server said
  */
 /** @typedef {{ do: 'open' | 'close' | 'use', kind: Kind }} Command `use`: this transport's picture is shown from now on */
 
@@ -32,7 +32,7 @@ const STABLE_MS = 10_000;
 export class Connection {
   /** @type {Phase} */
   phase = 'idle';
-  /** Why it is over, or what was last wrong. @type {string | null} */
+  /** Why it is over, or what the server last said was wrong; null if it said nothing in this round. @type {string | null} */
   reason = null;
   /** @type {'access' | 'sandbox' | null} */
   why = null;
@@ -53,6 +53,8 @@ export class Connection {
   #upSince = 0;
   /** Why WebRTC did not come up in this round. */
   #mediaFailed = false;
+  /** Nothing has gone wrong in this round yet: `reason` is of the one before. */
+  #fresh = true;
 
   /** @param {{ webrtc: boolean }} can whether this browser has WebRTC at all @param {number} [spread] 0 to 1: moves each wait, so that many pages do not come at once */
   constructor(can, spread = 0) {
@@ -87,6 +89,7 @@ export class Connection {
       case 'up':
         return this.#up(event.kind, now);
       case 'down':
+        if (event.kind === this.trying || event.kind === this.shown) this.#note(event.reason ?? null);
         return this.#down(event.kind, event.cause, now);
       case 'over':
         return this.#over(event.reason, event.why);
@@ -104,8 +107,10 @@ export class Connection {
     this.phase = 'connecting';
     this.retryAt = null;
     this.#upgradeAt = null;
+    if (this.why !== null) this.reason = null;
     this.why = null;
     this.#mediaFailed = false;
+    this.#fresh = true;
     return this.#open(this.can.webrtc ? 'webrtc' : 'socket', now);
   }
 
@@ -160,6 +165,12 @@ export class Connection {
     return [...closing, ...this.#wait(cause, now)];
   }
 
+  /** What the server says of a failure stays through those of the same round of which it says nothing. @param {string | null} reason */
+  #note(reason) {
+    if (reason !== null || this.#fresh) this.reason = reason;
+    this.#fresh = false;
+  }
+
   /** What was being tried did not come up. @param {Kind} kind @param {Cause} cause @param {number} now @returns {Command[]} */
   #gaveUp(kind, cause, now) {
     this.trying = null;
@@ -195,7 +206,10 @@ export class Connection {
   /** @param {number} now @returns {Command[]} */
   #tick(now) {
     if (this.phase === 'waiting' && this.retryAt !== null && now >= this.retryAt) return this.#connect(now);
-    if (this.trying !== null && this.#deadline !== null && now >= this.#deadline) return this.#gaveUp(this.trying, 'media', now);
+    if (this.trying !== null && this.#deadline !== null && now >= this.#deadline) {
+      this.#note(null);
+      return this.#gaveUp(this.trying, 'media', now);
+    }
     if (this.#upgradeAt !== null && now >= this.#upgradeAt) {
       this.#upgradeAt = null;
       return this.#open('webrtc', now);

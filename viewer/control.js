@@ -1,6 +1,6 @@
 /** Who drives, in the bar: shows it, asks for it, gives it back; and gets back what a broken connection took. */
 
-import { element, icon } from './dom.js';
+import { byId, element, icon } from './dom.js';
 import { leaseView, takesAgain } from './lease.js';
 import { message } from './wire.js';
 
@@ -9,6 +9,8 @@ import { message } from './wire.js';
 
 /** As long as an answer may take. */
 const TAKING_MS = 2000;
+/** So long a person who came back over another connection may seem to be somebody else. */
+const SETTLES_MS = 1000;
 
 export class Control {
   /** @type {Lease | null} */
@@ -18,16 +20,22 @@ export class Control {
   #asked = false;
   /** @type {string | null} */
   #kept = null;
-  /** Control was had when the connection broke. */
+  /** Control was had when the connection broke, and it is not clear yet who has it now. */
   #had = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #lostTimer;
   /** A first press takes control from the agent, too. */
   #takes = false;
   /** Until when control counts as given, before the server has said so: a first press must not be lost. */
   #takingUntil = -Infinity;
 
-  /** @param {HTMLElement} bar @param {import('./notes.js').Notes} notes @param {{ send: (message: Message) => void, changed: () => void }} host */
-  constructor(bar, notes, host) {
+  /**
+   * @param {HTMLElement} bar @param {HTMLElement} menu where the further choices are for a narrow window @param {import('./notes.js').Notes} notes
+   * @param {{ send: (message: Message) => void, changed: () => void }} host
+   */
+  constructor(bar, menu, notes, host) {
     this.bar = bar;
+    this.menu = menu;
     this.notes = notes;
     this.host = host;
     this.#hideWhatNeedsControl(true);
@@ -72,10 +80,10 @@ export class Control {
     if (lease.holder !== 'other' || before?.holder !== 'other' || before.name !== lease.name) this.#asked = false;
     if (lease.wanted_by === null || lease.wanted_by === undefined) this.#kept = null;
     this.#lease = lease;
-    if (takesAgain(lease, this.#had) && this.mayControl) this.#want('take');
-    else if (this.#had && lease.holder !== 'you') this.#tellLost();
+    if (lease.holder === 'you') this.#settled();
+    else if (takesAgain(lease, this.#had) && this.mayControl) this.#want('take');
+    else if (this.#had) this.#lostTimer ??= setTimeout(() => this.#tellLost(), SETTLES_MS);
     if (!this.#isFree) this.#takingUntil = -Infinity;
-    this.#had = false;
     this.#show();
     this.host.changed();
   }
@@ -83,6 +91,8 @@ export class Control {
   /** The connection is gone: nobody knows who drives. */
   lost() {
     this.#had ||= this.drives;
+    clearTimeout(this.#lostTimer);
+    this.#lostTimer = undefined;
     this.#lease = null;
     this.#takingUntil = -Infinity;
     this.#show();
@@ -98,8 +108,17 @@ export class Control {
     this.notes.show('who-drives', { text: `${label}.`, actions: choices.map(({ want, text }) => ({ text, primary: true, run: () => this.#want(want) })) });
   }
 
+  /** Who drives is known again, or asked for. */
+  #settled() {
+    this.#had = false;
+    clearTimeout(this.#lostTimer);
+    this.#lostTimer = undefined;
+    this.notes.hide('lost-control');
+  }
+
   /** Control was had before the connection broke, and is somebody else's now: after a restart of the server, or a long while. */
   #tellLost() {
+    this.#settled();
     const { label, choices } = leaseView(this.#lease, this.#rights ?? 'control', { asked: false, kept: null });
     const actions = choices.slice(0, 1).map(({ want, text }) => ({ text, primary: true, run: () => this.#want(want) }));
     this.notes.show('lost-control', { text: `You no longer drive. ${label}.`, lastsMs: 0, actions });
@@ -117,7 +136,7 @@ export class Control {
     if (want === 'take') this.#takingUntil = performance.now() + TAKING_MS;
     if (want === 'request') this.#asked = true;
     this.notes.hide('who-drives');
-    this.notes.hide('lost-control');
+    this.#settled();
     this.host.send(message.lease(want));
     this.#show();
     this.host.changed();
@@ -130,10 +149,19 @@ export class Control {
     const buttons = view.choices.map(({ want, text, hint, primary }) =>
       element('button', { class: primary ? 'button primary' : 'button', type: 'button', title: hint, 'data-want': want, onclick: () => this.#want(want) }, text),
     );
+    this.#showInMenu(view);
     const hadFocus = this.bar.contains(document.activeElement);
     this.bar.replaceChildren(label, ...buttons);
     if (hadFocus) buttons[0]?.focus();
     this.#showRequest(view.asks);
+  }
+
+  /** Who drives in words, and what the bar of a narrow window has no room for. @param {import('./lease.js').LeaseView} view */
+  #showInMenu({ label, choices }) {
+    const further = choices.slice(1).map(({ want, text, hint }) =>
+      element('button', { type: 'button', title: hint, onclick: () => (byId('menu', HTMLElement).hidePopover(), this.#want(want)) }, text),
+    );
+    this.menu.replaceChildren(element('h2', {}, label), ...further);
   }
 
   /** @param {string | null} who */

@@ -44,7 +44,11 @@ export class Input {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #aliveTimer;
 
-  /** @param {Keyboard} keyboard @param {{ send: (message: Message) => void, point: (x: number, y: number) => void, leave: () => void, listens: () => boolean }} host `listens`: keys still come here */
+  /**
+   * @param {Keyboard} keyboard
+   * @param {{ send: (message: Message) => void, point: (x: number, y: number) => void, leave: () => void, listens: () => boolean,
+   *   mostBytes: () => number, notPasted: (why: string) => void }} host `listens`: keys still come here; `mostBytes`: of one message
+   */
   constructor(keyboard, host) {
     this.keyboard = keyboard;
     this.host = host;
@@ -74,6 +78,7 @@ export class Input {
   /** @param {Message[]} messages whose turn it is */
   #send(messages) {
     for (const one of messages) this.host.send(one);
+    for (const why of this.outbox.problems.splice(0)) this.host.notPasted(why);
     this.#keepTime();
   }
 
@@ -82,11 +87,13 @@ export class Input {
     if (!this.#drives) return { prevent: false };
     const now = performance.now();
     const outcome = down ? this.keyboard.down(fields, now) : this.keyboard.up(fields, now);
-    if (outcome.paste) {
-      this.pass(outcome.messages.slice(0, -1));
-      this.outbox.pasteKey(now);
-      this.pass(outcome.messages.slice(-1));
-    } else this.pass(outcome.messages);
+    // what goes up before the key, as a modifier, or with it, as on a Mac, is around its press
+    const press = outcome.paste ? outcome.messages.findLastIndex((one) => one.down === true) : -1;
+    if (press >= 0) {
+      this.pass(outcome.messages.slice(0, press));
+      this.outbox.pasteKey(outcome.messages[press], now);
+    }
+    this.pass(outcome.messages.slice(press + 1));
     if (outcome.leave) this.host.leave();
     return outcome;
   }
@@ -136,12 +143,17 @@ export class Input {
 
   /** @param {string} text goes before the key that pastes it */
   paste(text) {
-    if (this.#drives) this.#send(this.outbox.clipboard(text, performance.now()));
+    if (this.#drives) this.#send(this.outbox.clipboard(text, performance.now(), this.host.mostBytes()));
   }
 
   /** @param {number} n */
   clipboardIsSet(n) {
     this.#send(this.outbox.clipboardIsSet(n, performance.now()));
+  }
+
+  /** @param {number} n @param {string} why */
+  clipboardIsRefused(n, why) {
+    this.#send(this.outbox.refused(n, why, performance.now()));
   }
 
   /** Lets go of everything, here and there. */
@@ -161,7 +173,7 @@ export class Input {
     clearTimeout(this.#keyTimer);
     const due = Math.min(this.keyboard.due ?? Infinity, this.outbox.due ?? Infinity);
     if (due !== Infinity) this.#keyTimer = setTimeout(() => this.#tick(), Math.max(0, due - performance.now()) + 1);
-    const holds = this.keyboard.holding || this.#buttons !== 0;
+    const holds = this.keyboard.holding || this.#buttons !== 0 || this.outbox.waits;
     if (!holds) clearInterval(this.#aliveTimer);
     if (!holds) this.#aliveTimer = undefined;
     else this.#aliveTimer ??= setInterval(() => this.#stillHeld(), ALIVE_EVERY_MS);

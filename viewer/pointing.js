@@ -44,7 +44,8 @@ export function listenPointing(screen, input, host) {
   stage.addEventListener('pointermove', (event) => {
     if (!input.drives) return;
     if (isFinger(event)) return touch.move(event);
-    buttons(event);
+    // more buttons of a press that began here; one that began elsewhere is not the desktop's
+    if (input.buttons !== 0) buttons(event);
     if (!raw) move(event);
   });
   if (raw) stage.addEventListener('pointerrawupdate', (event) => move(/** @type {PointerEvent} */ (event)));
@@ -56,7 +57,8 @@ export function listenPointing(screen, input, host) {
     else if (input.buttons !== 0 && !(event.buttons !== 0 && captured(stage, event.pointerId))) input.release();
   });
   stage.addEventListener('wheel', (event) => wheel(event, screen, input), { passive: false });
-  for (const name of ['contextmenu', 'mousedown', 'mouseup', 'auxclick', 'dragstart', 'selectstart']) {
+  stage.addEventListener('mousedown', (event) => input.drives && !screen.isScrollbar(event.clientX, event.clientY) && event.preventDefault());
+  for (const name of ['contextmenu', 'mouseup', 'auxclick', 'dragstart', 'selectstart']) {
     stage.addEventListener(name, (event) => input.drives && event.preventDefault());
   }
 }
@@ -97,6 +99,10 @@ function listenTouch(screen, input) {
     for (const gesture of gestures) {
       if (gesture.do === 'buzz') {
         navigator.vibrate?.(15);
+        continue;
+      }
+      if (gesture.do === 'pan') {
+        screen.stage.scrollBy({ left: gesture.x, top: gesture.y, behavior: 'instant' });
         continue;
       }
       const at = screen.nearestPixel(gesture.at.x, gesture.at.y);

@@ -95,8 +95,15 @@ export class Screen {
     this.#askToResize();
   }
 
+  /** Whether the stage's own scrollbars are at a place of the window, or it lies beyond. @param {number} clientX @param {number} clientY @returns {boolean} */
+  isScrollbar(clientX, clientY) {
+    const { left, top } = this.stage.getBoundingClientRect();
+    return clientX - left >= this.stage.clientWidth || clientY - top >= this.stage.clientHeight;
+  }
+
   /** The desktop's pixel under a place of the window; null outside. @param {number} clientX @param {number} clientY @returns {Place | null} */
   pixelAt(clientX, clientY) {
+    if (this.isScrollbar(clientX, clientY)) return null;
     return toDesktop({ x: clientX, y: clientY }, this.surface.getBoundingClientRect(), this.desktop);
   }
 

@@ -70,6 +70,11 @@ export class Session {
     return this.connection.shown !== null;
   }
 
+  /** Of one message, on the way that is used now. @returns {number} */
+  get mostBytes() {
+    return this.#shown?.transport.mostBytes ?? Infinity;
+  }
+
   /** @param {Message} message_ */
   send(message_) {
     this.#shown?.transport.send(message_);
@@ -113,7 +118,7 @@ export class Session {
     const listener = {
       progress: (step) => current() && this.#on({ type: 'progress', kind, step }),
       up: () => current() && this.#on({ type: 'up', kind }),
-      down: (cause) => current() && this.#on({ type: 'down', kind, cause }),
+      down: (cause, reason) => current() && this.#on({ type: 'down', kind, cause, reason }),
       message: (message_) => current() && this.#received(kind, message_),
       frame: (facts) => current() && this.connection.shown === kind && this.#host.frame(facts),
     };
@@ -186,5 +191,5 @@ function whatFailed(kind, error, offered) {
   if (error.status === 401 || error.status === 403) return { type: 'over', reason: error.hint || error.detail, why: 'access' };
   if (error.status === 404 || error.status === 410) return { type: 'over', reason: error.detail, why: 'sandbox' };
   const unreachable = error.status === 0 || (!offered && (error.status >= 500 || error.status === 429));
-  return { type: 'down', kind, cause: unreachable ? 'lost' : 'media' };
+  return { type: 'down', kind, cause: unreachable ? 'lost' : 'media', reason: error.status === 0 ? null : error.detail || error.title };
 }

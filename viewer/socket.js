@@ -13,9 +13,12 @@ import { decodeFrame, decodeMessage, encodePointer, message } from './wire.js';
 
 const POINTER_BACKLOG_BYTES = 4096;
 const KEYFRAME_EVERY_MS = 500;
+/** What the streamer reads of one message. */
+const MOST_BYTES = 1 << 20;
 
 /** @implements {Transport} */
 export class SocketTransport {
+  mostBytes = MOST_BYTES;
   #listener;
   #painter = new Painter({ drawn: (frame, received) => this.#drawn(frame, received), lost: () => this.#lostThread() });
   /** @type {WebSocket | null} */
@@ -26,6 +29,8 @@ export class SocketTransport {
   #isUp = false;
   #closed = false;
   #askedAt = -Infinity;
+  /** What the server said before it let anything pass. @type {string | undefined} */
+  #refusal;
   #frames = 0;
   #bytes = 0;
 
@@ -47,7 +52,7 @@ export class SocketTransport {
     socket.onopen = () => socket.send(JSON.stringify(message.auth(api.credential, codecs)));
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = () => {
-      if (!this.#closed) this.#listener.down('lost');
+      if (!this.#closed) this.#listener.down('lost', this.#refusal);
     };
     this.#socket = socket;
   }
@@ -85,6 +90,7 @@ export class SocketTransport {
     }
     const found = decodeMessage(data);
     if (found === null) return;
+    if (found.t === 'error' && !this.#hello) this.#refusal = found.message;
     if (found.t === 'hello') {
       this.#hello = true;
       this.#codec = found.codec;

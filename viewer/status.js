@@ -20,12 +20,17 @@ export function statusOf(connection, desktop, now) {
       return waiting(connection, now);
     case 'idle':
     case 'connecting':
-      return connection.wasUp
-        ? status('reconnecting', 'Reconnecting', 'busy', cover('Reconnecting', 'The picture is the last one that arrived.', true))
-        : status('connecting', 'Connecting', 'busy', cover('Connecting', connection.trying === 'socket' ? 'Trying another way in.' : '', true));
+      return connecting(connection);
     default:
       return up(connection.phase, desktop);
   }
+}
+
+/** @param {Pick<Connection, 'reason' | 'wasUp' | 'trying'>} connection @returns {Status} */
+function connecting({ reason, wasUp, trying }) {
+  const said = reason === null ? null : sentence(reason);
+  if (wasUp) return status('reconnecting', 'Reconnecting', 'busy', cover('Reconnecting', said ?? 'The picture is the last one that arrived.', true));
+  return status('connecting', 'Connecting', 'busy', cover('Connecting', said ?? (trying === 'socket' ? 'Trying another way in.' : ''), true));
 }
 
 /** @param {'live' | 'fallback'} phase @param {Desktop} desktop @returns {Status} */
@@ -35,13 +40,13 @@ function up(phase, desktop) {
   return phase === 'live' ? status('live', 'Live', 'good', null) : status('fallback', 'Live, fallback', 'fair', null);
 }
 
-/** @param {Pick<Connection, 'cause' | 'retryAt' | 'wasUp'>} connection @param {number} now @returns {Status} */
+/** @param {Pick<Connection, 'cause' | 'reason' | 'retryAt' | 'wasUp'>} connection @param {number} now @returns {Status} */
 function waiting(connection, now) {
   if (connection.cause === 'paused') return status('paused', 'Paused', 'still', cover('Paused', 'The desktop is kept on disk. The view comes back when it is resumed.', false));
   if (connection.cause === 'starting') return status('connecting', 'Starting', 'busy', cover('Starting', 'The desktop is being made.', true));
   const seconds = Math.max(1, Math.ceil(((connection.retryAt ?? now) - now) / 1000));
   const word = connection.wasUp ? 'Reconnecting' : 'No connection';
-  return status('reconnecting', word, 'busy', cover(word, `The server does not answer. Next try in ${seconds} s.`, true, 'Try now'));
+  return status('reconnecting', word, 'busy', cover(word, `${sentence(connection.reason ?? 'the server does not answer')} Next try in ${seconds} s.`, true, 'Try now'));
 }
 
 /** @param {Pick<Connection, 'reason' | 'why'>} connection @returns {Status} */
@@ -57,3 +62,6 @@ const status = (name, word, tone, cover_) => ({ name, word, tone, cover: cover_ 
 
 /** @param {string} title @param {string} text @param {boolean} busy @param {string | null} [retry] @returns {Cover} */
 const cover = (title, text, busy, retry = null) => ({ title, text, busy, retry });
+
+/** @param {string} text as the server writes it @returns {string} */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, '')}.`;

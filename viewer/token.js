@@ -22,6 +22,16 @@ export function takeCredential(field, slot) {
   return found || recallCredential(slot);
 }
 
+/**
+ * A link of this page that is opened in its own tab changes nothing but the fragment: the page begins anew, as in a tab of its own.
+ * @param {string} field as above
+ */
+export function beginAnewWithLinks(field) {
+  addEventListener('hashchange', () => {
+    if (new URLSearchParams(location.hash.slice(1)).get(field)) location.reload();
+  });
+}
+
 /** @param {string} slot @param {string} value */
 export function keepCredential(slot, value) {
   memory.set(slot, value);

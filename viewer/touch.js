@@ -1,6 +1,7 @@
 /**
  * What fingers mean: a pure machine. A tap is a click, a second tap near it a double click, a long press a right click; one finger
- * that moves drags with the left button; two fingers scroll (their distance, a pinch, means nothing). Time and places are passed in.
+ * that moves drags with the left button; two fingers scroll (their distance, a pinch, means nothing); three move the picture where it
+ * is larger than the window. Time and places are passed in.
  */
 
 export const TAP_MOVE_PX = 10;
@@ -13,9 +14,10 @@ const NOTCH = 120;
 /** @typedef {{ x: number, y: number }} Place CSS pixels */
 /**
  * @typedef {{ do: 'move', at: Place } | { do: 'button', button: 'left' | 'right', down: boolean, at: Place }
- *   | { do: 'scroll', x: number, y: number, at: Place } | { do: 'buzz' }} Gesture `scroll` in 1/120 of a notch
+ *   | { do: 'scroll', x: number, y: number, at: Place } | { do: 'pan', x: number, y: number } | { do: 'buzz' }} Gesture `scroll` in
+ *   1/120 of a notch, `pan` in CSS pixels by which the page scrolls
  */
-/** @typedef {'idle' | 'pressed' | 'dragging' | 'scrolling' | 'spent'} Phase */
+/** @typedef {'idle' | 'pressed' | 'dragging' | 'scrolling' | 'panning' | 'spent'} Phase */
 
 export class Touch {
   /** @type {Phase} */
@@ -42,7 +44,7 @@ export class Touch {
       this.#since = now;
       return [];
     }
-    if (this.#fingers.size > 2) return this.#spend();
+    if (this.#fingers.size > 2) return this.#third();
     const before = this.phase === 'dragging' ? [this.#left(false, at)] : [];
     const scrolls = this.phase === 'pressed' || this.phase === 'dragging';
     this.phase = scrolls ? 'scrolling' : 'spent';
@@ -56,6 +58,7 @@ export class Touch {
     this.#fingers.set(id, at);
     if (this.phase === 'dragging') return [{ do: 'move', at }];
     if (this.phase === 'scrolling') return this.#scroll();
+    if (this.phase === 'panning') return this.#pan();
     if (this.phase !== 'pressed' || distance(at, this.#start) <= TAP_MOVE_PX) return [];
     this.phase = 'dragging';
     return [{ do: 'move', at: this.#start }, this.#left(true, this.#start), { do: 'move', at }];
@@ -96,9 +99,17 @@ export class Touch {
   }
 
   /** @returns {Gesture[]} */
-  #spend() {
-    this.phase = 'spent';
+  #third() {
+    this.phase = this.phase === 'scrolling' && this.#fingers.size === 3 ? 'panning' : 'spent';
+    this.#start = this.#middle();
     return [];
+  }
+
+  /** Three fingers moved: the picture follows them. @returns {Gesture[]} */
+  #pan() {
+    const { x, y } = this.#start;
+    this.#start = this.#middle();
+    return [{ do: 'pan', x: x - this.#start.x, y: y - this.#start.y }];
   }
 
   /** Two fingers moved: the content follows them. @returns {Gesture[]} */

@@ -14,7 +14,7 @@ import { StatsPanel } from './stats_panel.js';
 import { TerminalPanel } from './terminal_panel.js';
 import { statusOf } from './status.js';
 import { Timeline } from './timeline.js';
-import { takeCredential } from './token.js';
+import { beginAnewWithLinks, takeCredential } from './token.js';
 import { setSendable, setUpToolbar } from './toolbar.js';
 import { listenTyping, platform } from './typing.js';
 import { listenDrops, Uploads } from './uploads.js';
@@ -26,13 +26,12 @@ const COUNT_EVERY_MS = 250;
 
 const sandbox = decodeURIComponent(location.pathname.replace(/\/+$/, '').split('/').pop() ?? '');
 const token = takeCredential('token', `view:${sandbox}`);
+beginAnewWithLinks('token');
 const api = new Api(token ?? '');
 const notes = new Notes(byId('notes', HTMLElement));
 const field = byId('keys', HTMLTextAreaElement);
 /** @type {import('./status.js').Desktop} */
 let desktop = { state: 'live', reason: null };
-/** The last text that went either way, so that it does not come back as news. */
-let lastText = '';
 
 const session = new Session(api, sandbox, {
   changed: showStatus,
@@ -62,8 +61,10 @@ const input = new Input(keyboard, {
   point: (x, y) => session.point(x, y),
   leave: focusBar,
   listens: () => document.activeElement === field,
+  mostBytes: () => session.mostBytes,
+  notPasted: (why) => notes.show('not-pasted', { text: `The text was not pasted: ${why.replace(/\.$/, '')}.`, hint: 'The key that pastes was not sent.', tone: 'bad' }),
 });
-const control = new Control(byId('lease', HTMLElement), notes, { send, changed: controlChanged });
+const control = new Control(byId('lease', HTMLElement), byId('menu-lease', HTMLElement), notes, { send, changed: controlChanged });
 const uploads = new Uploads(byId('uploads', HTMLElement), api, sandbox);
 const stats = new StatsPanel(byId('stats', HTMLElement), session, notes);
 const timeline = new Timeline(api, sandbox, notes);
@@ -92,15 +93,15 @@ function receive(one) {
     case 'lease':
       return control.take(one);
     case 'clipboard':
-      if (one.text !== lastText) void copyHere(one.text, notes);
-      lastText = one.text;
-      return;
+      // the server tells only news: what this page pasted does not come back
+      return void copyHere(one.text, notes);
     case 'clipboard-set':
       return input.clipboardIsSet(one.n);
     case 'stats':
       return stats.take(one);
     case 'error':
       control.refused();
+      if (one.n !== undefined) return input.clipboardIsRefused(one.n, one.message);
       return notes.show(`error-${one.code}`, { text: one.message, hint: one.hint ?? '', tone: 'bad' });
   }
 }
@@ -147,14 +148,8 @@ function showStatus() {
   setText(retry, cover.retry ?? '');
 }
 
-/** @param {string} text */
-function paste(text) {
-  lastText = text;
-  input.paste(text);
-}
-
 function start() {
-  listenTyping(field, input, paste);
+  listenTyping(field, input, (text) => input.paste(text));
   listenPointing(screen, input, { pressed: () => control.pressed(), focus: focusScreen });
   listenDrops(document.body, () => control.mayControl, (files) => uploads.add(files));
   byId('cover-retry', HTMLButtonElement).addEventListener('click', () => session.retry());

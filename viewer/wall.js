@@ -5,8 +5,8 @@ import { openApart } from './apart.js';
 import { byId, element, setText } from './dom.js';
 import { forestOf } from './fork_tree.js';
 import { Notes } from './notes.js';
-import { forgetCredential, keepCredential, takeCredential } from './token.js';
-import { filtered, keyedChanges, nameOf, shown, Thumbnails } from './wall_model.js';
+import { beginAnewWithLinks, forgetCredential, keepCredential, takeCredential } from './token.js';
+import { filtered, keyedChanges, nameOf, pictureOf, shown, Thumbnails } from './wall_model.js';
 import { Tile } from './wall_tile.js';
 import { WallTree } from './wall_tree.js';
 
@@ -174,13 +174,14 @@ class Wall {
   /** @param {string} id */
   async #thumbnail(id) {
     const tile = this.#tiles.get(id);
+    const sandbox = this.#all.find((one) => one.id === id);
     let good = false;
     try {
-      const path = `v1/sandboxes/${encodeURIComponent(id)}/screenshot?format=jpeg&scale=0.25&quality=60`;
+      const path = sandbox === undefined ? null : pictureOf(sandbox);
       const headers = /** @type {Record<string, string>} */ (tile?.tag ? { 'If-None-Match': tile.tag } : {});
-      const response = await this.api.call(path, { headers });
+      const response = path === null ? null : await this.api.call(path, { headers });
       good = true;
-      if (response.status === 304 || tile === undefined) return;
+      if (response === null || response.status === 304 || tile === undefined) return;
       const picture = await response.blob();
       if (this.#tiles.get(id) !== tile) return;
       tile.tag = response.headers.get('ETag');
@@ -243,6 +244,7 @@ function begin(notes) {
     if (key !== '') open(key);
   });
   const key = takeCredential('key', 'wall');
+  beginAnewWithLinks('key');
   if (key) open(key);
   else ask('');
 }

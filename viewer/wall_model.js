@@ -11,6 +11,15 @@ const MOST_BACKOFF_MS = 60_000;
 /** What the wall shows: one that stands still in memory is running to the API. @param {Sandbox} sandbox @returns {Sandbox} */
 export const shown = (sandbox) => (sandbox.frozen ? { ...sandbox, state: 'frozen' } : sandbox);
 
+/**
+ * Where a sandbox's picture is. One that is paused is not looked at, since that may bring it back: what it showed then is in its
+ * snapshot. @param {Sandbox} sandbox @returns {string | null} a path below the server's root; null: there is none to ask for
+ */
+export function pictureOf({ id, state, snapshot }) {
+  if (state === 'running' || state === 'frozen') return `v1/sandboxes/${encodeURIComponent(id)}/screenshot?format=jpeg&scale=0.25&quality=60`;
+  return state === 'paused' && snapshot ? `v1/snapshots/${encodeURIComponent(snapshot)}/thumbnail?width=320` : null;
+}
+
 /** @param {Sandbox} sandbox @returns {string} */
 export const nameOf = (sandbox) => sandbox.metadata?.name || sandbox.id;
 

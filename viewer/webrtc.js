@@ -8,8 +8,8 @@ import { decodeMessage, encodePointer, isInput, isOrdered, numbered } from './wi
 /** @typedef {import('./wire.js').FromStreamer} FromStreamer */
 /** @typedef {import('./wire.js').Message} Message */
 /**
- * What a transport tells.
- * @typedef {{ progress: (step: 'answered' | 'connected') => void, up: () => void, down: (cause: 'media' | 'lost') => void,
+ * What a transport tells. `reason`: what the server said, if it did.
+ * @typedef {{ progress: (step: 'answered' | 'connected') => void, up: () => void, down: (cause: 'media' | 'lost', reason?: string) => void,
  *   message: (message: FromStreamer) => void, frame: (facts: FrameFacts) => void }} Listener
  */
 /**
@@ -18,7 +18,7 @@ import { decodeMessage, encodePointer, isInput, isOrdered, numbered } from './wi
  */
 /**
  * @typedef {{ element: HTMLVideoElement | HTMLCanvasElement, send: (message: Message) => void, point: (seq: number, x: number, y: number) => void,
- *   report: () => Promise<Record<string, unknown>>, close: () => void }} Transport
+ *   report: () => Promise<Record<string, unknown>>, close: () => void, mostBytes: number }} Transport `mostBytes`: of one message
  */
 
 const GATHERING_MS = 500;
@@ -27,6 +27,8 @@ const POINTER_BACKLOG_BYTES = 1024;
 /** So long after an input its copy goes the unordered way, in a packet of its own: lost, the first comes again after 400 ms at the earliest. */
 const COPY_AFTER_MS = 12;
 const MOST_COPIED_CHARS = 1000;
+/** Where the other side does not say. */
+const MOST_BYTES = 65_536;
 
 /** @implements {Transport} */
 export class WebrtcTransport {
@@ -75,6 +77,11 @@ export class WebrtcTransport {
     if (this.#closed) return this.#leave?.();
     await this.#connection.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     this.#listener.progress('answered');
+  }
+
+  /** More would throw. @returns {number} */
+  get mostBytes() {
+    return this.#connection.sctp?.maxMessageSize ?? MOST_BYTES;
   }
 
   /** @param {Message} message */

@@ -17,7 +17,7 @@
  * @typedef {{ t: 'clipboard', text: string }} Clipboard
  * @typedef {{ t: 'clipboard-set', n: number }} ClipboardSet
  * @typedef {{ t: 'pong', at: number, now: number }} Pong
- * @typedef {{ t: 'error', code: string, message: string, hint: string | null }} ErrorMessage
+ * @typedef {{ t: 'error', code: string, message: string, hint: string | null, n?: number }} ErrorMessage `n`: of the `clipboard` that is refused
  * @typedef {{ t: 'stats', frames: Record<string, number>, fps: number, ms: Record<string, number>, bitrate_kbps: number,
  *   target_kbps: number, keyframes: number, repeated: number, loss: number, rtt_ms: number, viewers: number, transport: string, codec: string,
  *   clock?: { rtp: number, captured: number } }} Stats
@@ -29,6 +29,10 @@ export const VIDEO = 2;
 export const PICTURE = 3;
 const FRAME_HEAD_BYTES = 18;
 const MAX_SIDE_PX = 16384;
+/** Of one text for the clipboard, as the streamer counts. */
+const MOST_CLIPBOARD_CHARS = 1 << 18;
+/** For the number that a message gets on its way. */
+const NUMBER_BYTES = 32;
 
 /** What the page sends, by name. Coordinates are desktop pixels, wheel units 1/120 of a notch. */
 export const message = {
@@ -72,6 +76,22 @@ export const isOrdered = ({ t }) => ORDERED.has(t);
 
 /** @param {Message} message_ @param {number} i from 1 on @returns {Message} */
 export const numbered = (message_, i) => ({ ...message_, i });
+
+/**
+ * Why a text cannot be sent for the desktop's clipboard; null if it can.
+ * @param {string} text @param {number} mostBytes of a message on the way that is used @returns {string | null}
+ */
+export function tooLarge(text, mostBytes) {
+  const surelyFits = text.length <= MOST_CLIPBOARD_CHARS && text.length * 6 + 100 <= mostBytes;
+  if (surelyFits) return null;
+  const size = text.length > 2 * MOST_CLIPBOARD_CHARS ? text.length : [...text].length;
+  if (size > MOST_CLIPBOARD_CHARS) return `it has ${count(size)} characters, and ${count(MOST_CLIPBOARD_CHARS)} are the most`;
+  const bytes = new TextEncoder().encode(JSON.stringify(message.clipboard(text, 0))).length + NUMBER_BYTES;
+  return bytes <= mostBytes ? null : `it takes ${count(bytes)} bytes, and ${count(mostBytes)} are the most on this connection`;
+}
+
+/** @param {number} value @returns {string} */
+const count = (value) => value.toLocaleString('en');
 
 /**
  * The place of the pointer as a binary message.
@@ -139,7 +159,7 @@ const SHAPES = {
   'clipboard-set': { n: isNumber },
   pong: { at: isNumber, now: isNumber },
   stats: { frames: isObject, ms: isObject },
-  error: { code: isText, message: isText, hint: isTextOrNull },
+  error: { code: isText, message: isText, hint: isTextOrNull, n: (value) => value === undefined || isNumber(value) },
 };
 
 /**

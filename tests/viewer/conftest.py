@@ -71,6 +71,18 @@ async def opened(browser: Browser, server: FakeServer) -> AsyncIterator[Opened]:
     assert errors == []
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def mine(opened: Opened, desktop: FakeDesktop) -> Opened:
+    """Opens a page that drives."""
+
+    async def open_mine(**options: Any) -> Page:
+        page = await opened(**options)
+        await drive(page, desktop)
+        return page
+
+    return open_mine
+
+
 async def state(page: Any, name: str, timeout_s: float = 20) -> None:
     """Wait until the view says that it is in this state."""
     await page.wait_for_selector(f'body[data-state="{name}"]', timeout=timeout_s * 1000)

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Connection, OPEN_DEADLINE_MS, PICTURE_DEADLINE_MS, UDP_DEADLINE_MS } from '../../viewer/connection.js';
-import { CLIPBOARD_DEADLINE_MS, Outbox } from '../../viewer/outbox.js';
 import { capturedAt, Clock, Pulse, SILENT_AFTER_MS } from '../../viewer/pulse.js';
 import { leaseView, takesAgain } from '../../viewer/lease.js';
 import { statusOf } from '../../viewer/status.js';
@@ -93,6 +92,32 @@ test('every phase has words, and only those of no picture cover it', () => {
   assert.match(statusOf({ ...base, phase: 'ended', why: 'sandbox', reason: 'its time was up' }, live, 0).cover.text, /its time was up/);
 });
 
+test('what the server said of a refusal is shown until it lets somebody in, or says nothing more', () => {
+  const said = (connection, now) => statusOf(connection, { state: 'live', reason: null }, now).cover?.text;
+  const connection = new Connection({ webrtc: true });
+  const refused = (kind, reason) => ({ ...down(kind, kind === 'webrtc' ? 'media' : 'lost'), reason });
+  connection.on(START, 0);
+  connection.on(refused('webrtc', 'too many people watch already'), 10);
+  assert.equal(said(connection, 10), 'Too many people watch already.');
+  connection.on(refused('socket'), 20);
+  connection.on(refused('webrtc', 'too many people watch already'), 30);
+  connection.on(refused('socket', 'still too many.'), 40);
+  assert.equal(connection.phase, 'waiting');
+  assert.equal(said(connection, 40), 'Still too many. Next try in 1 s.');
+  connection.on(TICK, connection.retryAt);
+  assert.equal(said(connection, 600), 'Still too many.', 'while it tries again');
+  connection.on(refused('webrtc', null), 700);
+  connection.on(refused('socket'), 800);
+  assert.match(said(connection, 800), /^The server does not answer. Next try in/);
+  connection.on(TICK, connection.retryAt);
+  connection.on(refused('webrtc', 'too many'), 2000);
+  connection.on(up('socket'), 2100);
+  assert.equal(connection.reason, null);
+  connection.on({ type: 'over', reason: 'expired', why: 'access' }, 3000);
+  connection.on({ type: 'retry' }, 4000);
+  assert.equal(connection.reason, null, 'why it was over is no news while it is tried again');
+});
+
 test('silence is noticed, but not that of our own sleep', () => {
   const pulse = new Pulse(0);
   assert.equal(pulse.tick(1), 'ping');
@@ -113,64 +138,6 @@ test('the streamer\'s clock in ours', () => {
   assert.equal(clock.age(50_900, 1020), 20);
   assert.equal(capturedAt(90, { rtp: 4294967296 - 90, captured: 1000 }), 1002);
   assert.equal(capturedAt(4294967206, { rtp: 90, captured: 1000 }), 998);
-});
-
-const clip = (text, n) => ({ t: 'clipboard', text, n });
-const key = (name) => ({ t: name });
-
-test('a paste: text first, then the key, and all after it in order', () => {
-  const outbox = new Outbox();
-  assert.deepEqual(outbox.pass([key('control')], 0), [key('control')]);
-  outbox.pasteKey(0);
-  assert.deepEqual(outbox.pass([key('v down')], 0), []);
-  assert.deepEqual(outbox.clipboard('text', 5), [clip('text', 1)]);
-  assert.deepEqual(outbox.pass([key('v up'), key('x')], 6), []);
-  assert.deepEqual(outbox.clipboardIsSet(2, 7), []);
-  assert.deepEqual(outbox.clipboardIsSet(1, 8), [key('v down'), key('v up'), key('x')]);
-  assert.deepEqual(outbox.pass([key('y')], 9), [key('y')]);
-  assert.equal(outbox.due, null);
-});
-
-test('two pastes in a row: each key finds its own text', () => {
-  const outbox = new Outbox();
-  outbox.pasteKey(0);
-  outbox.pass([key('v1')], 0);
-  assert.deepEqual(outbox.clipboard('one', 1), [clip('one', 1)]);
-  outbox.pasteKey(2);
-  outbox.pass([key('v2')], 2);
-  assert.deepEqual(outbox.clipboard('two', 3), []);
-  assert.deepEqual(outbox.clipboardIsSet(1, 4), [key('v1'), clip('two', 2)]);
-  assert.deepEqual(outbox.clipboardIsSet(1, 5), []);
-  assert.deepEqual(outbox.clipboardIsSet(2, 6), [key('v2')]);
-});
-
-test('a paste that is never answered does not hold the keyboard', () => {
-  const outbox = new Outbox();
-  outbox.pasteKey(0);
-  outbox.pass([key('v')], 0);
-  outbox.clipboard('text', 10);
-  assert.deepEqual(outbox.tick(9 + CLIPBOARD_DEADLINE_MS), []);
-  assert.equal(outbox.due, 10 + CLIPBOARD_DEADLINE_MS);
-  assert.deepEqual(outbox.tick(10 + CLIPBOARD_DEADLINE_MS), [key('v')]);
-});
-
-test('nothing to paste: the key goes on, at once or when no text came', () => {
-  const outbox = new Outbox();
-  outbox.pasteKey(0);
-  outbox.pass([key('v')], 0);
-  assert.deepEqual(outbox.clipboard('', 1), [key('v')]);
-  outbox.pasteKey(2000);
-  outbox.pass([key('v')], 2000);
-  assert.deepEqual(outbox.tick(outbox.due - 1), []);
-  assert.deepEqual(outbox.tick(outbox.due), [key('v')]);
-});
-
-test('what waits is not done after control was lost', () => {
-  const outbox = new Outbox();
-  outbox.pasteKey(0);
-  outbox.pass([key('v')], 0);
-  outbox.forget();
-  assert.deepEqual(outbox.tick(1e6), []);
 });
 
 test('who drives, in words and choices', () => {

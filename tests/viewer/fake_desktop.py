@@ -48,7 +48,8 @@ class FakeViewer:
 
 @dataclass
 class FakeDesktop:
-    """What the pages see. `udp`: whether WebRTC can connect; `answers`: a status that every call gets instead."""
+    """What the pages see. `udp`: whether WebRTC can connect; `answers`: a status that every call gets instead;
+    `refusal`: why nobody may watch."""
 
     width: int = 1280
     height: int = 800
@@ -58,6 +59,8 @@ class FakeDesktop:
     holder: FakeViewer | str = "none"
     wanted_by: str | None = None
     clipboard_delay_s: float = 0.0
+    clipboard_refusal: str | None = None
+    refusal: str | None = None
     tokens: dict[str, str] = field(default_factory=lambda: {"T-control": "control", "T-view": "view"})
     sandboxes: list[dict[str, Any]] = field(default_factory=list)
     snapshots: list[dict[str, Any]] = field(default_factory=list)
@@ -142,6 +145,8 @@ class FakeDesktop:
                 asyncio.get_running_loop().call_later(self.pong_delay_s, viewer.send, pong)
             case {"t": "lease", "want": want}:
                 self.lease_wanted(viewer, want)
+            case {"t": "clipboard", "n": n} if self.clipboard_refusal is not None:
+                viewer.send({"t": "error", "code": "guest", "message": self.clipboard_refusal, "hint": None, "n": n})
             case {"t": "clipboard", "n": n}:
                 answer = {"t": "clipboard-set", "n": n}
                 asyncio.get_running_loop().call_later(self.clipboard_delay_s, viewer.send, answer)
@@ -245,6 +250,8 @@ def fake_app(desktop: FakeDesktop) -> FastAPI:
 
     @app.post("/v1/sandboxes/{sandbox}/stream/whep")
     async def whep(sandbox: str, request: Request) -> Response:
+        if desktop.refusal is not None:
+            return problem(503, "capacity", "No room", desktop.refusal, "close a view")
         offer = (await request.body()).decode()
         answer = await answer_offer(desktop, offer, desktop.tokens[bearer(request)])
         headers = {"Location": f"/v1/sandboxes/{sandbox}/stream/whep/1"}
@@ -325,6 +332,10 @@ def add_timeline(app: FastAPI, desktop: FakeDesktop) -> None:
     async def all_snapshots() -> dict[str, Any]:
         return {"snapshots": desktop.snapshots}
 
+    @app.get("/v1/snapshots/{name}/thumbnail")
+    async def any_thumbnail(name: str, width: int) -> Response:
+        return Response(jpeg(painted(width, width * 5 // 8, (90, 60, 150))), media_type="image/jpeg")
+
     @app.get("/v1/sandboxes/{sandbox}/snapshots")
     async def timeline(sandbox: str) -> dict[str, Any]:
         return {"at": desktop.at, "snapshots": desktop.snapshots}
@@ -400,6 +411,10 @@ async def serve_socket(desktop: FakeDesktop, ws: WebSocket) -> None:
     rights = desktop.tokens.get(auth.get("token"))
     if rights is None:
         await ws.close(4401)
+        return
+    if desktop.refusal is not None:
+        await ws.send_json({"t": "error", "code": "capacity", "message": desktop.refusal, "hint": None})
+        await ws.close(4503)
         return
     outgoing: asyncio.Queue[str | bytes | None] = asyncio.Queue()
     viewer = FakeViewer(

@@ -77,7 +77,7 @@ test('all five buttons, chords too', () => {
   assert.deepEqual(buttonChanges(4, 4), []);
 });
 
-const short = (gestures) => gestures.map((one) => (one.do === 'button' ? `${one.button} ${one.down ? 'down' : 'up'} ${one.at.x},${one.at.y}` : one.do === 'move' ? `move ${one.at.x},${one.at.y}` : one.do === 'scroll' ? `scroll ${one.x},${one.y}` : one.do));
+const short = (gestures) => gestures.map((one) => (one.do === 'button' ? `${one.button} ${one.down ? 'down' : 'up'} ${one.at.x},${one.at.y}` : one.do === 'move' ? `move ${one.at.x},${one.at.y}` : one.do === 'scroll' || one.do === 'pan' ? `${one.do} ${one.x},${one.y}` : one.do));
 /** Fingers as a table: [what, id, x, y, time]. */
 function touched(steps) {
   const touch = new Touch();
@@ -103,7 +103,9 @@ for (const [name, steps, wanted, phase = 'idle'] of [
   ['a pinch is nothing', [['down', 1, 100, 100, 0], ['down', 2, 140, 100, 20], ['move', 1, 80, 100], ['move', 2, 160, 100]], ['scroll 30,0', 'scroll -30,0'], 'scrolling'],
   ['a second finger ends a drag', [['down', 1, 10, 20, 0], ['move', 1, 60, 20], ['down', 2, 90, 90, 50]], ['move 10,20', 'left down 10,20', 'move 60,20', 'left up 90,90'], 'scrolling'],
   ['a drag that the browser takes away is let go', [['down', 1, 10, 20, 0], ['move', 1, 60, 20], ['cancel', 1]], ['move 10,20', 'left down 10,20', 'move 60,20', 'left up 60,20']],
-  ['three fingers do nothing', [['down', 1, 1, 1, 0], ['down', 2, 50, 1, 1], ['down', 3, 90, 1, 2], ['up', 1, 1, 1, 9], ['up', 2, 50, 1, 9], ['up', 3, 90, 1, 9]], []],
+  ['three fingers move the picture, which follows them', [['down', 1, 0, 0, 0], ['down', 2, 30, 0, 1], ['down', 3, 60, 0, 2], ['move', 1, -30, 0], ['move', 2, 30, -60], ['up', 3, 60, 0, 9], ['move', 1, 90, 90]], ['pan 10,0', 'pan 0,20'], 'spent'],
+  ['four fingers do nothing', [['down', 1, 0, 0, 0], ['down', 2, 30, 0, 1], ['down', 3, 60, 0, 2], ['down', 4, 90, 0, 3], ['move', 1, -30, 0]], [], 'spent'],
+  ['three fingers that rest do nothing', [['down', 1, 1, 1, 0], ['down', 2, 50, 1, 1], ['down', 3, 90, 1, 2], ['up', 1, 1, 1, 9], ['up', 2, 50, 1, 9], ['up', 3, 90, 1, 9]], []],
   ['after scrolling one finger that stays does not drag', [['down', 1, 1, 1, 0], ['down', 2, 50, 1, 1], ['up', 2, 50, 1, 9], ['move', 1, 90, 90]], [], 'spent'],
 ]) test(`touch: ${name}`, () => {
   const found = touched(steps);

@@ -7,28 +7,16 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser
 
-from tests.viewer.conftest import Opened, drive, holds, keys, until
-from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.conftest import CHROMIUM, Opened, drive, holds, keys, state, until
+from tests.viewer.fake_desktop import FakeDesktop, FakeServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BAR = 48  # the window is 1280x848: below the bar one pixel of the desktop is one of the page
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-CTRL, SHIFT = 0xFFE3, 0xFFE1
-
-
-@pytest.fixture
-def mine(opened: Opened, desktop: FakeDesktop) -> Any:
-    """Opens a page that drives."""
-
-    async def open_mine(**options: Any) -> Page:
-        page = await opened(**options)
-        await drive(page, desktop)
-        return page
-
-    return open_mine
+SHIFT = 0xFFE1
+SCROLLED_X = "300 + Math.round(document.getElementById('stage').scrollLeft)"
 
 
 async def test_keys_come_as_place_and_keysym_in_order(mine: Any, desktop: FakeDesktop) -> None:
@@ -118,9 +106,22 @@ async def test_the_keyboard_finds_the_way_out(mine: Any, desktop: FakeDesktop) -
     for down, code, _ in keys(desktop):
         held = held | {code} if down else held - {code}
     assert held == set()
+    await page.keyboard.press("Tab")
+    await holds(page, "document.activeElement.id === 'keys'")
+    await page.keyboard.press("b")
+    await until(page, lambda: (False, "KeyB", 98) in keys(desktop), "back in the desktop, without a mouse")
+    assert not [code for _, code, _ in keys(desktop) if code == "Tab"], "that was the page's"
+    await page.focus("#menu-button")
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Ctrl W", exact=True).click()
     await until(page, lambda: (True, "KeyW", 119) in keys(desktop), "a key that the browser keeps, from the menu")
+
+
+async def test_who_does_not_drive_never_tabs_into_the_desktop(opened: Opened) -> None:
+    page = await opened()
+    await page.focus("#menu-button")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") != "keys"
 
 
 async def test_what_an_input_method_composes_comes_as_text(mine: Any, desktop: FakeDesktop) -> None:
@@ -175,6 +176,50 @@ async def test_all_buttons_chords_and_a_drag_beyond_the_edge(mine: Any, desktop:
     assert page.url.endswith("/view/sb-1"), "the back button stayed with the desktop"
 
 
+async def test_a_press_that_began_elsewhere_is_not_the_desktops(mine: Any, desktop: FakeDesktop) -> None:
+    page = await mine(viewport={"width": 900, "height": 448})  # bars at the sides
+    await page.click("#stats-button")
+    panel: Any = await page.locator("#stats").bounding_box()
+    for x, y in ((10, 200), (300, 20), (panel["x"] + 20, panel["y"] + panel["height"] - 8)):
+        await page.mouse.move(x, y)
+        await page.mouse.down()
+        await page.mouse.move(400, 250, steps=4)
+        await page.mouse.down(button="right")
+        await page.mouse.up(button="right")
+        await page.mouse.move(420, 260)
+        await page.mouse.up()
+    await page.mouse.click(400, 250)
+    await until(page, lambda: len(desktop.of("button")) == 2, "a press of its own")
+    await page.wait_for_timeout(100)
+    assert [(one["button"], one["down"]) for one in desktop.of("button")] == [("left", True), ("left", False)]
+
+
+async def test_the_stages_own_scrollbars_are_not_the_desktop(
+    browser: Browser, server: FakeServer, desktop: FakeDesktop
+) -> None:
+    arguments: Any = {"args": ["--no-sandbox"], "ignore_default_args": ["--hide-scrollbars"]}
+    other = await browser.browser_type.launch(executable_path=CHROMIUM, **arguments)
+    try:
+        page = await other.new_page(viewport={"width": 900, "height": 448})
+        await page.goto(f"{server.url}/view/sb-1#token=T-control")
+        await state(page, "live")
+        await drive(page, desktop)
+        await page.click("#menu-button")
+        await page.click('#menu [data-layout="actual"]')
+        assert await page.evaluate("document.getElementById('stage').clientWidth") < 890, "there is no scrollbar"
+        await page.mouse.move(896, 80)
+        await page.mouse.down()
+        await page.mouse.move(896, 300, steps=5)
+        await page.mouse.up()
+        assert await page.evaluate("document.getElementById('stage').scrollTop") > 50, "it was dragged"
+        await page.mouse.click(300, 445)
+        await page.mouse.click(300, 300)
+        await until(page, lambda: len(desktop.of("button")) == 2, "the picture beside it")
+        assert [one["x"] for one in desktop.of("button")] == [await page.evaluate(SCROLLED_X)] * 2
+    finally:
+        await other.close()
+
+
 async def test_the_wheel_in_both_axes(mine: Any, desktop: FakeDesktop) -> None:
     page = await mine()
     await page.mouse.move(640, 400 + BAR)
@@ -203,131 +248,6 @@ async def test_letterbox_and_actual_size(mine: Any, desktop: FakeDesktop) -> Non
 async def test_the_desktops_cursor_is_drawn_here(mine: Any) -> None:
     page = await mine()
     await holds(page, "document.getElementById('surface').style.cursor.startsWith('url(\"data:image/png')")
-
-
-async def test_a_paste_arrives_before_its_key(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine(permissions=["clipboard-read", "clipboard-write"])
-    desktop.clipboard_delay_s = 0.3
-    for text in ("first", "second — 世界"):
-        await page.evaluate("text => navigator.clipboard.writeText(text)", text)
-        await page.keyboard.press("Control+v")
-        await page.keyboard.press("x")
-    await until(page, lambda: len(desktop.of("key")) == 12, "all keys")
-    order = [one.get("text") or one["keysym"] for one in desktop.of("key", "clipboard") if one.get("down", True)]
-    assert order[:1] == [CTRL]
-    assert [one for one in order if one != CTRL] == ["first", 118, 120, "second — 世界", 118, 120]
-
-
-async def test_a_paste_without_an_answer_holds_nothing_up_for_long(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine(permissions=["clipboard-read", "clipboard-write"])
-    desktop.clipboard_delay_s = 30
-    await page.evaluate("navigator.clipboard.writeText('lost')")
-    await page.keyboard.press("Control+v")
-    await until(page, lambda: (False, "KeyV", 118) in keys(desktop), "the key", 3)
-
-
-async def test_what_the_desktop_copies_is_here(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine(permissions=["clipboard-read", "clipboard-write"])
-    desktop.tell({"t": "clipboard", "text": "copied — 世界"})
-    for _ in range(100):
-        if await page.evaluate("navigator.clipboard.readText()") == "copied — 世界":
-            break
-        await page.wait_for_timeout(50)
-    assert await page.evaluate("navigator.clipboard.readText()") == "copied — 世界"
-
-
-async def test_where_the_browser_forbids_it_a_button_copies(mine: Any, desktop: FakeDesktop) -> None:
-    forbid = "if (navigator.clipboard) navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden'));"
-    page = await mine(init=forbid, permissions=["clipboard-read"])
-    desktop.tell({"t": "clipboard", "text": "by hand"})
-    await page.get_by_role("button", name="Copy it here").click()
-    for _ in range(100):
-        if await page.evaluate("navigator.clipboard.readText()") == "by hand":
-            break
-        await page.wait_for_timeout(50)
-    assert await page.evaluate("navigator.clipboard.readText()") == "by hand"
-
-
-async def test_files_go_to_downloads(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine()
-    files: Any = [
-        {"name": "report 世界.pdf", "mimeType": "application/pdf", "buffer": b"x" * 300_000},
-        {"name": "forbidden.txt", "mimeType": "text/plain", "buffer": b"no"},
-        {"name": "empty.txt", "mimeType": "text/plain", "buffer": b""},
-    ]
-    await page.set_input_files("#files", files)
-    await page.locator(".upload.bad").wait_for()
-    shown = await page.inner_text(".upload.bad")
-    assert "In the way" in shown
-    assert "Rename the file." in shown
-    await until(page, lambda: len(desktop.uploads) == 2, "the others")
-    assert desktop.uploads["/home/user/Downloads/report 世界.pdf"] == b"x" * 300_000
-    assert desktop.uploads["/home/user/Downloads/empty.txt"] == b""
-    await page.get_by_role("button", name="Cancel forbidden.txt").click()
-    await page.locator(".upload.bad").wait_for(state="detached")
-
-
-async def test_a_dropped_file(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine()
-    drop = """() => {
-      const data = new DataTransfer();
-      data.items.add(new File(['dropped'], '../a.txt'));
-      const target = document.getElementById('stage');
-      for (const type of ['dragover', 'drop']) {
-        target.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
-      }
-    }"""
-    await page.evaluate(drop)
-    await until(page, lambda: desktop.uploads, "the file")
-    assert desktop.uploads == {"/home/user/Downloads/a.txt": b"dropped"}
-
-
-async def touch(cdp: Any, kind: str, *points: tuple[int, int]) -> None:
-    touches = [{"x": x, "y": y, "id": index} for index, (x, y) in enumerate(points)]
-    await cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
-
-
-async def test_a_phone(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine(**PHONE)
-    box: Any = await page.locator("#surface").bounding_box()
-    scale = 1280 / box["width"]
-    x, y = int(box["x"] + 100), int(box["y"] + 100)
-    cdp = await page.context.new_cdp_session(page)
-    await touch(cdp, "touchStart", (x, y))
-    await touch(cdp, "touchEnd")
-    await until(page, lambda: len(desktop.of("button")) == 2, "a tap")
-    tap = desktop.of("button")[0]
-    assert (tap["button"], tap["down"]) == ("left", True)
-    assert abs(tap["x"] - 100 * scale) < scale
-    await touch(cdp, "touchStart", (x + 60, y))
-    await until(page, lambda: len(desktop.of("button")) == 4, "a long press")
-    assert [one["button"] for one in desktop.of("button")[2:]] == ["right", "right"]
-    await touch(cdp, "touchEnd")
-    await touch(cdp, "touchStart", (x, y), (x + 80, y))
-    for step in range(1, 6):
-        await touch(cdp, "touchMove", (x, y - 8 * step), (x + 80, y - 8 * step))
-    await touch(cdp, "touchEnd")
-    await until(page, lambda: sum(one["dy"] for one in desktop.of("wheel")) >= 100, "two fingers scroll")
-    assert len(desktop.of("button")) == 4
-    assert await page.evaluate("visualViewport.scale") == 1
-
-
-async def test_a_phones_keyboard(mine: Any, desktop: FakeDesktop) -> None:
-    page = await mine(**PHONE)
-    assert await page.evaluate("document.activeElement.id") != "keys", "it would cover the desktop"
-    await page.tap("#keyboard")
-    await holds(page, "document.activeElement.id === 'keys'")
-    await page.keyboard.insert_text("hello")
-    typed = """text => {
-      const field = document.getElementById('keys');
-      field.value = text(field.value);
-      field.dispatchEvent(new InputEvent('input', { bubbles: true }));
-    }"""
-    await page.evaluate(typed.replace("text(field.value)", "field.value.slice(0, -1)").replace("text =>", "() =>"))
-    await page.evaluate(typed.replace("text(field.value)", "field.value + '\\nö'").replace("text =>", "() =>"))
-    await until(page, lambda: len(desktop.of("text")) == 2, "what was typed")
-    sent = [one.get("text") or one["keysym"] for one in desktop.of("text", "key") if one.get("down", True)]
-    assert sent == ["hello", 0xFF08, 0xFF0D, "ö"]
 
 
 async def test_moves_are_bounded_and_the_newest_wins(mine: Any, desktop: FakeDesktop) -> None:

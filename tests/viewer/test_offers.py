@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.viewer.conftest import Opened, drive, passes, until
+from tests.viewer.conftest import Opened, until
 from tests.viewer.fake_desktop import FakeDesktop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,21 +34,3 @@ async def test_the_ice_servers_of_the_settings_reach_the_connection(opened: Open
     };"""
     page = await opened(init=keep)
     assert await page.evaluate("window.iceServers") == desktop.ice_servers
-
-
-async def test_control_that_a_restart_took_is_said_to_be_lost(opened: Opened, desktop: FakeDesktop) -> None:
-    page = await opened()
-    await drive(page, desktop)
-    await page.wait_for_selector("body.driving")
-
-    def forgetful(viewer: Any) -> None:  # a server that starts again knows of no person
-        desktop.viewers.remove(viewer)
-        desktop.give("agent")
-
-    desktop.left = forgetful  # type: ignore[method-assign]
-    await desktop.viewers[0].close()
-    await passes(page, "live", "reconnecting", "live")
-    await page.wait_for_selector('[data-note="lost-control"] >> text=You no longer drive. Agent drives.')
-    await page.click('[data-note="lost-control"] >> text=Take control')
-    await page.wait_for_selector("body.driving")
-    assert await page.query_selector('[data-note="lost-control"]') is None

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.viewer.conftest import Opened, drive, holds, passes, state, until
-from tests.viewer.fake_desktop import FakeDesktop, FakeServer, FakeViewer
+from tests.viewer.fake_desktop import FakeDesktop, FakeServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,6 +56,41 @@ async def test_the_token_leaves_the_address_at_once_and_is_in_no_url(opened: Ope
     await state(page, "live")
     assert all("T-control" not in url for _, url, _ in desktop.requests)
     assert len([1 for method, url, _ in desktop.requests if method == "POST" and url.endswith("/whep")]) == 2
+
+
+async def test_another_link_in_the_same_tab_is_followed(opened: Opened, desktop: FakeDesktop) -> None:
+    page = await opened("/view/sb-1#token=expired", wait="ended")
+    await page.evaluate("location.hash = 'token=T-view'")
+    await state(page, "live")
+    assert page.url.endswith("/view/sb-1"), "the token left the address"
+    await page.wait_for_selector("body.view-only")
+    await page.evaluate("location.hash = 'token=T-control'")
+    await page.wait_for_selector('[data-want="take"]')
+    await state(page, "live")
+    assert page.url.endswith("/view/sb-1")
+    await page.evaluate("window.stays = true; location.hash = 'elsewhere'")
+    await page.wait_for_timeout(200)
+    assert await page.evaluate("window.stays") is True, "that was no link"
+
+
+async def test_why_nobody_may_watch_is_said(opened: Opened, desktop: FakeDesktop) -> None:
+    desktop.refusal = "too many people watch already"
+    page = await opened(wait="reconnecting")
+    said = "document.getElementById('cover-text').textContent"
+    await holds(page, f"{said}.startsWith('Too many people watch already. Next try in')")
+    await page.evaluate(f"""window.seen = new Set(); new MutationObserver(() => window.seen.add({said}))
+        .observe(document.getElementById('cover-text'), {{ childList: true, characterData: true, subtree: true }})""")
+    await page.click("#cover-retry")
+    await holds(page, "window.seen.size >= 2")
+    assert all(text.startswith("Too many") for text in await page.evaluate("[...window.seen]"))
+    desktop.refusal = None
+    await state(page, "live")
+    desktop.answers = 503
+    for viewer in list(desktop.viewers):
+        await viewer.close()
+    await holds(page, f"{said}.startsWith('The test says so. Next try in')")
+    desktop.answers = None
+    await state(page, "live")
 
 
 @pytest.mark.parametrize(
@@ -163,56 +198,6 @@ async def test_view_only_shows_no_controls_and_sends_no_input(opened: Opened, de
     desktop.tell({"t": "state", "state": "frozen", "reason": None})
     await state(page, "frozen")
     assert {one["t"] for one in desktop.seen} <= {"visible", "stats"}
-
-
-async def test_control_is_taken_given_back_and_released(opened: Opened, desktop: FakeDesktop) -> None:
-    desktop.holder = "agent"
-    page = await opened()
-    assert "Agent drives" in await page.inner_text("#lease")
-    await page.mouse.click(400, 300)
-    await page.wait_for_selector('[data-note="who-drives"]')
-    assert desktop.of("button") == []
-    await page.click('#lease [data-want="take"]')
-    await page.wait_for_selector("body.driving")
-    await page.click('[data-want="give"]')
-    await until(page, lambda: desktop.holder == "agent", "given back to the agent")
-    await page.wait_for_selector("body:not(.driving)")
-    await page.click('[data-want="take"]')
-    await page.click('[data-want="release"]')
-    await until(page, lambda: desktop.holder == "none", "released")
-    assert [one["want"] for one in desktop.of("lease")] == ["take", "give", "take", "release"]
-
-
-async def test_the_holder_is_asked_and_may_keep_or_give(opened: Opened, desktop: FakeDesktop) -> None:
-    first, second = await opened(), await opened()
-    await drive(first, desktop)
-    await second.click('[data-want="request"]')
-    note = first.locator('[data-note="request"]')
-    await note.wait_for()
-    assert "Grace asks for control" in await note.inner_text()
-    await note.get_by_role("button", name="Keep").click()
-    await note.wait_for(state="detached")
-    await second.click('[data-want="take"]')
-    await second.wait_for_selector("body.driving")
-    await first.wait_for_selector("body:not(.driving)")
-
-
-async def test_a_first_press_takes_control_where_nobody_has_it(opened: Opened, desktop: FakeDesktop) -> None:
-    page = await opened()
-    await page.mouse.click(400, 348)
-    await until(page, lambda: len(desktop.of("button")) == 2, "the press itself is not lost")
-    assert [one["t"] for one in desktop.of("lease", "button")] == ["lease", "button", "button"]
-
-
-async def test_control_comes_back_after_the_connection_broke(opened: Opened, desktop: FakeDesktop) -> None:
-    page = await opened()
-    await drive(page, desktop)
-    for viewer in list(desktop.viewers):
-        await viewer.close()
-    await until(
-        page, lambda: len(desktop.of("lease")) == 2 and isinstance(desktop.holder, FakeViewer), "taken again", 20
-    )
-    await page.wait_for_selector("body.driving")
 
 
 async def test_who_else_drives_is_seen_pointing(opened: Opened, desktop: FakeDesktop) -> None:

@@ -14,18 +14,19 @@ from tests.viewer.fake_desktop import FakeDesktop, snapshot
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STATES = ["running", "running", *["paused"] * 8]
+FROZEN = [False, False, *[True] * 8]
 LONG_US = 50_000
 
 
 def crowd(count: int, first: int = 0) -> list[dict[str, Any]]:
-    """So many sandboxes, most of them paused."""
+    """So many sandboxes, most of them frozen: running to the API, as `frozen` says."""
     now = datetime.now(UTC)
     return [
         {
             "id": f"sb-{index:03}",
             "template": ["desktop", "minimal"][index % 2],
-            "state": STATES[index % 10],
+            "state": "running",
+            "frozen": FROZEN[index % 10],
             "created_at": (now - timedelta(minutes=7 * index)).isoformat(),
             "expires_at": None,
             "metadata": {"name": f"run {index}"} if index % 2 else {},
@@ -78,9 +79,29 @@ async def test_only_what_is_on_screen_is_asked_for_and_unchanged_pictures_are_no
         return {url.split("/")[5] for _, url, got in desktop.requests if "/screenshot" in url and got == status}
 
     await until(page, lambda: shots(304), "asked again with its tag")
-    assert shots(304) <= {one["id"] for one in desktop.sandboxes if one["state"] == "running"}
+    assert shots(304) <= {one["id"] for one in desktop.sandboxes if not one["frozen"]}
     assert 10 <= len(shots(200)) <= 40
     assert "sb-099" not in shots(200)
+
+
+async def test_what_is_paused_is_not_looked_at(opened: Opened, desktop: FakeDesktop) -> None:
+    desktop.sandboxes = [{**one, "frozen": False, "snapshot": None} for one in crowd(3)]
+    page = await opened("/wall#key=the-key", wait="")
+    pictures = "[...document.querySelectorAll('.thumbnail img')].filter((one) => one.naturalWidth > 0).length"
+    await holds(page, f"{pictures} === 3")
+    desktop.sandboxes[0] = {**desktop.sandboxes[0], "state": "paused", "snapshot": "ss-00"}
+    desktop.sandboxes[1] = {**desktop.sandboxes[1], "state": "paused"}
+    await holds(page, "document.querySelectorAll('.tile[data-state=paused]').length === 2")
+
+    def asked(what: str) -> int:
+        return len([url for _, url, _ in desktop.requests if what in url])
+
+    before = [asked("sb-000/screenshot"), asked("sb-001/screenshot"), asked("sb-002/screenshot")]
+    await until(page, lambda: asked("/v1/snapshots/ss-00/thumbnail?width=320"), "its snapshot's picture")
+    await holds(page, "document.querySelector('[data-id=sb-000] img').naturalWidth === 320")
+    await until(page, lambda: asked("sb-002/screenshot") >= before[2] + 2, "the one that runs, again and again")
+    assert [asked("sb-000/screenshot"), asked("sb-001/screenshot")] == before[:2], "that would resume them"
+    assert asked("/v1/snapshots/ss-00/thumbnail") == 1
 
 
 async def test_filters(opened: Opened, desktop: FakeDesktop) -> None:
@@ -123,6 +144,15 @@ async def test_without_a_key_it_is_asked_for(opened: Opened, desktop: FakeDeskto
     await page.reload()
     await holds(page, "document.querySelectorAll('.tile').length === 3")
     assert all("the-key" not in url for _, url, _ in desktop.requests)
+
+
+async def test_another_link_in_the_same_tab_is_followed(opened: Opened, desktop: FakeDesktop) -> None:
+    desktop.sandboxes = crowd(3)
+    page = await opened("/wall#key=wrong", wait="")
+    await holds(page, "document.getElementById('gate-why').textContent.includes('not accepted')")
+    await page.evaluate("location.hash = 'key=the-key'")
+    await page.locator(".tile").nth(2).wait_for()
+    assert page.url.endswith("/wall"), "the key left the address"
 
 
 async def test_a_server_that_is_away_is_said_and_waited_for(opened: Opened, desktop: FakeDesktop) -> None:

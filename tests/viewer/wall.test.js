@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ageOf, filtered, keyedChanges, nameOf, shown, Thumbnails } from '../../viewer/wall_model.js';
+import { ageOf, filtered, keyedChanges, nameOf, pictureOf, shown, Thumbnails } from '../../viewer/wall_model.js';
 import { figures, Frames, readable } from '../../viewer/figures.js';
 import { Clock } from '../../viewer/pulse.js';
 import { readableSize, safeName } from '../../viewer/uploads.js';
@@ -23,6 +23,13 @@ test('what stands still in memory is shown as frozen', () => {
   assert.equal(shown(sandbox('a', { frozen: true })).state, 'frozen');
   assert.equal(shown(sandbox('a', { frozen: false })).state, 'running');
   assert.equal(shown(sandbox('a')).state, 'running');
+});
+
+test('what is paused is not looked at, which could bring it back: its snapshot is', () => {
+  assert.match(pictureOf(sandbox('a')), /^v1\/sandboxes\/a\/screenshot\?/);
+  assert.match(pictureOf(shown(sandbox('a', { frozen: true }))), /^v1\/sandboxes\/a\/screenshot\?/);
+  assert.equal(pictureOf(sandbox('a', { state: 'paused', snapshot: 'ss-1' })), 'v1/snapshots/ss-1/thumbnail?width=320');
+  for (const state of ['paused', 'creating', 'killing', 'dead', 'some new one']) assert.equal(pictureOf(sandbox('a', { state })), null);
 });
 
 test('ages', () => {
