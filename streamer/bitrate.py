@@ -161,6 +161,10 @@ class RateControl:
         """The viewer has gone."""
         return self._paths.pop(viewer, None)
 
+    def rates(self) -> dict[int, float]:
+        """What each viewer's path bears, in bits a second."""
+        return {viewer: path.bps for viewer, path in self._paths.items()}
+
     def still_bps(self) -> int:
         """What the encoder may spend on a picture that stands still: the slowest path that is no outlier."""
         return int(min((path.still_bps for path in self._decisive()), default=START_BPS))

@@ -1,12 +1,13 @@
 """One desktop: its viewers, its lanes, its recording. Decides who shares which lane. Runs in the event loop.
 
 A viewer that cannot keep up with the others gets a lane of its own, so that it neither slows them down nor costs them
-keyframes.
+keyframes, until it could keep up again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from streamer.lane import Lane, LaneKey, Step
 from streamer.levels import codec_string, level_for
 from streamer.messages import Message
 from streamer.packets import EncodedFrame
+from streamer.parting import is_near
 from streamer.recording import Recording
 from streamer.sources import Pointer, Source
 from streamer.viewer import Viewer
@@ -41,6 +43,10 @@ class DesktopEvents(Protocol):
 
     def watched(self, sandbox: str, watched: bool) -> None:
         """Somebody watches or records, or nobody any more."""
+        ...
+
+    def recording_failed(self, sandbox: str, why: str) -> None:
+        """Its recording could not go on."""
         ...
 
 
@@ -71,6 +77,7 @@ class Desktop:
         self._pointer: Pointer | None = None
         self._cursor: Message | None = None
         self._watched = False
+        self._gone: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"<Desktop {self.sandbox} {self.size[0]}x{self.size[1]} viewers={len(self.viewers)}>"
@@ -135,12 +142,10 @@ class Desktop:
 
     def totals(self) -> dict[str, Any]:
         """The desktop's stats for the server."""
-        lanes = [audience.lane.figures for audience in self._audiences.values()]
+        lanes = sum((audience.lane.figures.counts for audience in self._audiences.values()), self._gone)
         return {
             "captured": self.capture.figures.captured,
-            "encoded": sum(lane.encoded for lane in lanes),
-            "keyframes": sum(lane.keyframes for lane in lanes),
-            "dropped": sum(lane.dropped for lane in lanes),
+            **{what: lanes[what] for what in ("encoded", "keyframes", "dropped")},
             "watched": self._watched,
             "recording": self.recording is not None,
             "size": list(self.size),
@@ -153,11 +158,29 @@ class Desktop:
             viewer.tick(now)
         for audience in self._audiences.values():
             self._set_rate(audience)
+        self._correct_pointers(now)
+        self._part_or_join(now)
+
+    def _part_or_join(self, now: float) -> None:
+        """Give who is far slower than the others a lane of its own, or take one back that is so no more."""
+        for audience in self._audiences.values():
             for number in audience.rate.outliers():
-                audience.viewers[number].alone = True
+                audience.viewers[number].parting.part(now)
                 self.reassign(audience.viewers[number])
                 return  # the audiences have changed: the rest at the next tick
-        self._correct_pointers(now)
+        for viewer in self.viewers.values():
+            if viewer.parting.returns(viewer.keeps_up and self._is_near(viewer), now):
+                self.reassign(viewer)
+                return
+
+    def _is_near(self, viewer: Viewer) -> bool:
+        """Whether its path is about as good as those of who sees, or could see, the same pictures."""
+        rates: dict[int, float] = {}
+        for key, audience in self._audiences.items():
+            if (key.codec, key.cursor) == (viewer.codec, viewer.burnt):
+                rates |= audience.rate.rates()
+        mine = rates.pop(viewer.number, None)
+        return is_near(mine, list(rates.values()))
 
     # what viewers ask
 
@@ -190,6 +213,7 @@ class Desktop:
             path = audience.rate.leave(viewer.number)
             if not audience.viewers:
                 del self._audiences[was]
+                self._gone += audience.lane.figures.counts
         if key is not None:
             audience = self._audiences.setdefault(key, Audience(Lane(key, self._fps)))
             audience.viewers[viewer.number] = viewer
@@ -254,6 +278,7 @@ class Desktop:
             recording = self.stop_recording()
             if recording is not None:
                 recording.abandon()
+                self._events.recording_failed(self.sandbox, why)
         for audience in list(self._audiences.values()):
             if audience.lane is lane:
                 for viewer in list(audience.viewers.values()):

@@ -7,6 +7,7 @@ never after.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,6 +52,11 @@ class LaneFigures:
     keyframes: int = 0
     encode_ms: Rolling = field(default_factory=Rolling)
     sent_bits: Rolling = field(default_factory=Rolling)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The totals."""
+        return Counter(encoded=self.encoded, dropped=self.dropped, keyframes=self.keyframes)
 
 
 class Step(Protocol):

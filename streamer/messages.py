@@ -35,11 +35,12 @@ _PICTURE = struct.Struct(">BBIdHH")
 
 
 class MessageError(ValueError):
-    """A message that is none; `code` is the error's name for the page."""
+    """A message that is none; `code` is the error's name for the page, `about` tells which of its messages it was."""
 
-    def __init__(self, message: str, code: str = "bad-message") -> None:
+    def __init__(self, message: str, code: str = "bad-message", about: Message | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.about = about or {}
 
 
 def parse(text: str | bytes, width: int, height: int) -> Message:
@@ -111,7 +112,18 @@ def _ping(raw: Message) -> Message:
 
 
 def _clipboard(raw: Message) -> Message:
-    return {"text": _text(raw, MAX_CLIPBOARD), "n": _whole(raw, "n", 0, 2**53)}
+    number = _whole(raw, "n", 0, 2**53)
+    text = raw.get("text")
+    if isinstance(text, str) and len(text) > MAX_CLIPBOARD:
+        raise MessageError(
+            f"The text is too long for the desktop's clipboard: {len(text)} characters, {MAX_CLIPBOARD} are allowed.",
+            "clipboard-too-long",
+            {"n": number},
+        )
+    try:
+        return {"text": _text(raw, MAX_CLIPBOARD), "n": number}
+    except MessageError as error:
+        raise MessageError(str(error), error.code, {"n": number}) from None
 
 
 def _nothing(_raw: Message) -> Message:

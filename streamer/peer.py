@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from streamer.desktop import Desktop
     from streamer.packets import EncodedFrame
 
+_log = logging.getLogger(__name__)
 CONNECT_S = 15.0
 _MOST_BUFFERED_BYTES = 1 << 20
 _MIME = {"h264": "video/H264", "vp8": "video/VP8"}
@@ -103,7 +106,13 @@ class PeerViewer(Viewer):
         """See Viewer."""
         channel = self._channel
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < _MOST_BUFFERED_BYTES:
-            channel.send(text)
+            try:
+                channel.send(text)
+            except ValueError as error:  # longer than what this page takes by its offer
+                _log.info("x %r: %s", self, error)
+                told = {"t": "error", "code": "too-long", "message": str(error), "hint": None}
+                with contextlib.suppress(ValueError):
+                    channel.send(json.dumps(told))
 
     def deliver(self, frame: EncodedFrame) -> None:
         """See Viewer."""

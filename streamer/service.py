@@ -119,6 +119,7 @@ class Service:
             "record.start": self._record_start,
             "record.stop": self._record_stop,
             "stats": self._stats,
+            "ping": self._ping,
         }
 
     async def _configure(self, request: Message) -> Message:
@@ -202,7 +203,11 @@ class Service:
         return {"frames": figures.frames, "duration_ms": figures.duration_ms}
 
     async def _stats(self, _request: Message) -> Message:
-        return {"desktops": {sandbox: desktop.totals() for sandbox, desktop in self.desktops.items()}}
+        desktops = {sandbox: desktop.totals() for sandbox, desktop in self.desktops.items()}
+        return {"desktops": desktops, "tasks": len(asyncio.all_tasks())}
+
+    async def _ping(self, _request: Message) -> Message:
+        return {}
 
     def _new_viewer(self, request: Message) -> tuple[Desktop, int, str]:
         number, rights = request["viewer"], request["rights"]
@@ -247,6 +252,10 @@ class Service:
     def watched(self, sandbox: str, watched: bool) -> None:
         """See DesktopEvents."""
         self._send({"event": "desktop.watched", "sandbox": sandbox, "watched": watched})
+
+    def recording_failed(self, sandbox: str, why: str) -> None:
+        """See DesktopEvents."""
+        self._send({"event": "recording.failed", "sandbox": sandbox, "reason": why})
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside; its errors are logged and go no further."""

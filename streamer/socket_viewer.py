@@ -1,8 +1,8 @@
 """A viewer by WebSocket, relayed by the server: H.264 for WebCodecs, or JPEG as the last resort. In the event loop.
 
 TCP queues what it is given, so frames are held back here: when too many are not acknowledged, an H.264 viewer moves to
-a lane of its own, whose encoder waits for acknowledgements. Nothing is dropped after encoding, and the others notice
-nothing.
+a lane of its own, whose encoder waits for acknowledgements, until it could keep up again. Nothing is dropped after
+encoding, and the others notice nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from streamer.clock import now_s, to_ms
 from streamer.keyframes import DEBOUNCE_S
 from streamer.messages import PICTURE, VIDEO, picture
+from streamer.parting import Parting
 from streamer.viewer import Outward, Viewer
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_SHARED = 8  # frames on their way in a shared lane: a round trip of 130 ms at 60 a second
 MOST_ALONE = 2
 LONGEST_SHARED_S = 0.5
+EASY_S = 0.1  # so soon a frame is acknowledged where the shared lane's would not pile up
 
 
 @dataclass
@@ -75,11 +77,17 @@ class SocketViewer(Viewer):
     ) -> None:
         h264 = any(codec.lower().startswith("avc1.42") for codec in codecs)
         super().__init__(number, rights, desktop, outward, "h264" if h264 else "jpeg")
-        self.alone = not h264
+        self.parting = Parting(always=not h264)
         self._send = send
         self._window = Window()
         self._seq = 0
         self._key_asked_at = float("-inf")
+
+    @property
+    def keeps_up(self) -> bool:
+        """See Viewer."""
+        delay = self.figures.rtt_s
+        return delay is not None and delay <= EASY_S and self._window.age_s(now_s()) <= EASY_S
 
     def start(self) -> None:
         """The server relays from now on."""
@@ -147,9 +155,9 @@ class SocketViewer(Viewer):
     def _hold_back(self, now: float) -> None:
         if self.closed:
             return
-        if self.alone:
+        if self.parting.alone:
             self._desktop.pause(self, self._window.count >= MOST_ALONE)
         elif self._window.count > MOST_SHARED or self._window.age_s(now) > LONGEST_SHARED_S:
-            self.alone = True
+            self.parting.part(now)
             self._desktop.reassign(self)
             self._desktop.pause(self, True)

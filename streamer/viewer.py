@@ -16,6 +16,7 @@ from streamer.figures import ViewerFigures
 from streamer.input_state import InOrder, InputState
 from streamer.lane import LaneKey
 from streamer.messages import CONTROLLING, INPUT, VERSION, Message, MessageError, parse, parse_pointer
+from streamer.parting import Parting
 
 if TYPE_CHECKING:
     from streamer.desktop import Desktop
@@ -59,7 +60,7 @@ class Viewer:
         self.visible = True
         self.closed = False
         self.burnt = False
-        self.alone = False
+        self.parting = Parting()
         self.awaits_key = True
         self.place: tuple[int, int] | None = None
         self.wants_stats = False
@@ -97,11 +98,16 @@ class Viewer:
         """The lane that this viewer wants now; None for no video."""
         if self.closed or not self.visible or not self.ready:
             return None
-        return LaneKey(self.codec, self.burnt, self.number if self.alone else None)
+        return LaneKey(self.codec, self.burnt, self.number if self.parting.alone else None)
 
     @property
     def ready(self) -> bool:
         """Whether the transport can take video."""
+        return True
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the transport, as far as it can tell, would bear the frames that others get."""
         return True
 
     def tell(self, message: Message) -> None:
@@ -159,13 +165,14 @@ class Viewer:
         try:
             message = parse(text, *self._desktop.size)
         except MessageError as error:
-            self._refuse(error.code, str(error), None, now)
+            self._refuse(error.code, str(error), None, now, error.about)
             return
         kind, number = message["t"], message.pop("i", None)
         if not (self._order.takes(number, copy=copy) if number is not None else not copy):
             return
         if kind in CONTROLLING and self.rights != "control":
-            self._refuse("view-only", "This link is for watching only.", "Ask for a link with control.", now)
+            about = {"n": message["n"]} if kind == "clipboard" else None
+            self._refuse("view-only", "This link is for watching only.", "Ask for a link with control.", now, about)
         elif kind in INPUT or kind == "release":
             self._forward(self._input.message(message, now))
             if "x" in message:
@@ -218,8 +225,9 @@ class Viewer:
             self._outward.input(self.number, events)
             self._desktop.wake(hot=any(event["t"] != "pointer" for event in events))
 
-    def _refuse(self, code: str, message: str, hint: str | None, now: float) -> None:
-        if len(self._errors) == _MOST_ERRORS_A_S and now - self._errors[0] < 1.0:
+    def _refuse(self, code: str, message: str, hint: str | None, now: float, about: Message | None = None) -> None:
+        """Tell why something is not done: what waits for an answer (`about`) always, else a few times a second."""
+        if not about and len(self._errors) == _MOST_ERRORS_A_S and now - self._errors[0] < 1.0:
             return
         self._errors.append(now)
-        self.tell({"t": "error", "code": code, "message": message, "hint": hint})
+        self.tell({"t": "error", "code": code, "message": message, "hint": hint, **(about or {})})

@@ -23,7 +23,8 @@ _HERE = Path(__file__).parent
 _SITE = "/opt/desktop-sandbox/site"
 _READY_S = 60.0
 _WITHIN_S = 5.0
-FRAMES_PER_S = 30
+FRAMES_PER_S = 60
+"""As many as the view is to show; what an emulated guest draws of them is part of the figure."""
 _STRIPS = 128  # as guest_load.py has them
 
 

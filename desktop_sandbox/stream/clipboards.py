@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from desktop_sandbox.errors import ChannelError, DeadlineError, DesktopSandboxError
 from desktop_sandbox.node.interface import Node
@@ -16,8 +18,8 @@ log = logging.getLogger("desktop_sandbox.stream")
 WAIT_S = 60.0
 AGAIN_S = 1.0
 _NO_SERIAL = 0x7FFFFFFF
-MAX_TEXT = 256 << 10
-"""What the media process passes on in one message, in characters."""
+MAX_MESSAGE_BYTES = 256 << 10
+"""A browser takes no longer message."""
 
 
 class ClipboardWatch:
@@ -54,7 +56,7 @@ class ClipboardWatch:
                 log.info("%s x its clipboard is not watched: %s", self._sandbox, error.message)
                 return
             else:
-                if text and text != self._known and len(text) <= MAX_TEXT:
+                if text and text != self._known:
                     self._copied(text)
                 self._known = None
 
@@ -85,7 +87,7 @@ class Clipboards:
             driving = viewer
 
             def copied(text: str) -> None:
-                desk.tell(driving, {"t": "clipboard", "text": text})
+                desk.tell(driving, clipboard_message(text))
 
             found = ClipboardWatch(self._node, desk.sandbox, copied)
             task = self._jobs.start(found.run(), f"clipboard {desk.sandbox}")
@@ -96,3 +98,16 @@ class Clipboards:
         watch = self._watches.pop(sandbox_id, None)
         if watch is not None:
             watch[2].cancel()
+
+
+def clipboard_message(text: str) -> dict[str, Any]:
+    """What a page is told of a text that was copied in its desktop: the text, or that it is too long."""
+    message = {"t": "clipboard", "text": text}
+    if len(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()) <= MAX_MESSAGE_BYTES:
+        return message
+    return {
+        "t": "error",
+        "code": "clipboard-too-long",
+        "message": f"What was copied in the desktop is too long for this page: {len(text.encode()) >> 10} KiB of text.",
+        "hint": "Save it to a file there and download that.",
+    }

@@ -16,6 +16,8 @@ T = TypeVar("T")
 QUICK_S = 0.5
 """What the agent began and ends within so long is not broken off by a person who takes control."""
 
+LIVE: Mapping[str, Any] = {"t": "state", "state": "live", "reason": ""}
+
 Tell = Callable[[Viewer, Mapping[str, Any]], None]
 Note = Callable[[str, Mapping[str, Any]], None]
 
@@ -38,6 +40,7 @@ class Desk:
         self.lease = Lease(since=clock())
         self.since = wall()
         self.attached_to: object | None = None
+        self.shows: Mapping[str, Any] = LIVE
         self.attaching = asyncio.Lock()
         self._clock = clock
         self._wall = wall
@@ -45,6 +48,7 @@ class Desk:
         self._note = note
         self._changed = asyncio.Event()
         self._jobs: dict[asyncio.Task[Any], bool] = {}
+        self._asking = 0
 
     # --- viewers
 
@@ -53,7 +57,7 @@ class Desk:
         viewer.live = True
         self._note("viewer", {"did": "joined", **_about(viewer)})
         self._move(Ask.BACK, viewer)
-        self.tell(viewer, {"t": "state", "state": "live", "reason": ""})
+        self.tell(viewer, self.shows)
         self._tell_lease(viewer)
 
     def left(self, viewer: Viewer, reason: str) -> None:
@@ -81,6 +85,12 @@ class Desk:
         for viewer in self.viewers.values():
             if viewer.live:
                 self._tell(viewer, message)
+
+    def show(self, state: str, reason: str = "") -> None:
+        """Tell every viewer whether what they see is live or frozen, where that has changed."""
+        if state != self.shows["state"]:
+            self.shows = {"t": "state", "state": state, "reason": reason}
+            self.tell_all(self.shows)
 
     @property
     def driver_viewer(self) -> Viewer | None:
@@ -153,8 +163,24 @@ class Desk:
 
         Raises ControlHeldError before anything was done, ActionFailedError if it was broken off.
         """
-        await self._agent_turn(wait_s)
+        self._asking += 1
+        try:
+            await self._agent_turn(wait_s)
+            return await self._work(work)
+        finally:
+            self._asking -= 1
 
+    @property
+    def busy(self) -> bool:
+        """Whether the agent does something here, or waits until it may."""
+        return self._asking > 0
+
+    def over(self) -> None:
+        """The desktop is no more, or not for now: nobody drives it, and an agent that waits is told so by the node."""
+        self.lease = Lease(since=self._clock())
+        self._changed.set()
+
+    async def _work(self, work: Callable[[], Awaitable[T]]) -> T:
         async def working() -> T:
             return await work()
 

@@ -1,6 +1,7 @@
 """Carries viewers' input to one guest: a worker sends what has come as soon as the guest has done what came before.
 
-Nothing is sent twice, and nothing waits for anything but the guest: what piles up meanwhile becomes one batch.
+Nothing is sent twice but what lets go of keys and buttons, and nothing waits for anything but the guest: what piles up
+meanwhile becomes one batch.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from actions.model import Action
 from desktop_sandbox.errors import DesktopSandboxError
 from desktop_sandbox.node.interface import Node
+from desktop_sandbox.stream.ends import is_over
 from desktop_sandbox.stream.input_queue import InputQueue
 
 log = logging.getLogger("desktop_sandbox.stream")
 
 _KEPT_TIMES = 256
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
 
 
 class Driver:
@@ -30,6 +35,7 @@ class Driver:
         self._queue = InputQueue()
         self._news = asyncio.Event()
         self._first_at = 0.0
+        self._pause_s = 0.0
         self.batches = 0
         self.seconds: list[float] = []
         """From the arrival of an event to the guest's answer, the newest few."""
@@ -72,14 +78,23 @@ class Driver:
             await self._news.wait()
             self._news.clear()
             while batch := self._queue.take():
-                began = self._first_at
-                self._first_at = time.perf_counter()
-                try:
-                    failed = await self._node.press(self._sandbox, batch)
-                except DesktopSandboxError as error:
-                    self._failed(error.message, error.hint or "")
-                    continue
-                self.batches += 1
-                self.seconds = [*self.seconds[-_KEPT_TIMES:], time.perf_counter() - began]
-                if failed is not None:
-                    self._failed(str(failed.get("message")), str(failed.get("hint") or ""))
+                await self._press(batch)
+
+    async def _press(self, batch: Sequence[Action]) -> None:
+        """Have the guest do a batch. What would have let go of something, but was not done, comes first in the next."""
+        began = self._first_at
+        self._first_at = time.perf_counter()
+        try:
+            failed = await self._node.press(self._sandbox, batch)
+        except DesktopSandboxError as error:
+            self._failed(error.message, error.hint or "")
+            if not is_over(error) and self._queue.put_back(batch):
+                await asyncio.sleep(self._pause_s)
+                self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
+            return
+        self._pause_s = 0.0
+        self.batches += 1
+        self.seconds = [*self.seconds[-_KEPT_TIMES:], time.perf_counter() - began]
+        if failed is not None:
+            self._queue.put_back(batch[int(failed["index"]) + 1 :])
+            self._failed(str(failed.get("message")), str(failed.get("hint") or ""))

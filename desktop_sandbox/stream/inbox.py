@@ -35,7 +35,10 @@ class Inbox:
         match message.get("t"):
             case "lease":
                 desk.asked(viewer, str(message.get("want")))
-            case "clipboard" | "resize" if not desk.may_drive(viewer):
+            case "clipboard" if not desk.may_drive(viewer):
+                problem = {"code": "not-in-control", "message": "you do not drive this desktop"}
+                desk.tell(viewer, {"t": "error", **problem, "hint": "take control first", "n": message.get("n")})
+            case "resize" if not desk.may_drive(viewer):
                 desk.refuse(viewer, "not-in-control", "you do not drive this desktop", "take control first")
             case "clipboard":
                 self._jobs.start(self._paste(desk, viewer, str(message.get("text")), message.get("n")), "paste")
@@ -48,7 +51,7 @@ class Inbox:
         try:
             await self._node.set_clipboard(desk.sandbox, text)
         except errors.DesktopSandboxError as error:
-            self._tell_problem(desk, viewer, error)
+            self._tell_problem(desk, viewer, error, {"n": number})
         else:
             desk.tell(viewer, {"t": "clipboard-set", "n": number})
 
@@ -62,6 +65,8 @@ class Inbox:
         except errors.DesktopSandboxError as error:
             self._tell_problem(desk, viewer, error)
 
-    def _tell_problem(self, desk: Desk, viewer: Viewer, error: errors.DesktopSandboxError) -> None:
+    def _tell_problem(
+        self, desk: Desk, viewer: Viewer, error: errors.DesktopSandboxError, about: Mapping[str, Any] | None = None
+    ) -> None:
         message = {"t": "error", "code": error.slug, "message": error.message, "hint": error.hint or ""}
-        desk.tell(viewer, message)
+        desk.tell(viewer, {**message, **(about or {})})

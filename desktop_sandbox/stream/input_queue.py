@@ -89,6 +89,12 @@ class InputQueue:
             batch.append(self._queue.popleft())
         return batch
 
+    def put_back(self, batch: Sequence[Action]) -> bool:
+        """Of a batch that was not done, have what lets go of keys and buttons done first; whether there is any."""
+        releases = [action for action in batch if isinstance(action, (KeyUp, MouseUp))]
+        self._queue.extendleft(reversed(releases))
+        return bool(releases)
+
     def _put_move(self, x: int, y: int) -> None:
         if self._queue and isinstance(self._queue[-1], Move):
             self._queue[-1] = Move(x, y)

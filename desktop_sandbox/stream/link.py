@@ -44,6 +44,8 @@ class StreamerLink:
         self._lost = lost
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self.heard = 0
+        """Messages that came: while this grows, the process works."""
         self._socket = ControlSocket(sock, self._received, self._closed)
 
     @property
@@ -99,6 +101,7 @@ class StreamerLink:
             raise StreamerError(f"the media process is gone: {error}", hint="it is started again; retry") from error
 
     def _received(self, frame: ControlFrame) -> None:
+        self.heard += 1
         if frame.message is None:
             self._binary(frame.viewer, frame.data)
         elif "event" in frame.message:

@@ -93,14 +93,21 @@ class Recorder:
         link = self._views.supervisor.link_now()
         del self._running[sandbox_id]
         if link is None:
-            return running.files.finish(running.recording, "broken", "the media process ended")
+            return await self._broken(sandbox_id, running, "the media process ended")
         try:
             facts = await link.request("record.stop", {"sandbox": sandbox_id}, deadline_s=STOP_S)
-            done = running.files.finish(running.recording, "done", reason, facts)
         except DesktopSandboxError as error:
-            done = running.files.finish(running.recording, "broken", error.message)
+            return await self._broken(sandbox_id, running, error.message)
+        done = running.files.finish(running.recording, "done", reason, facts)
         await self._note(sandbox_id, done)
         return done
+
+    async def failed(self, sandbox_id: str, reason: str) -> None:
+        """The media process says that it could not go on; what was written stays."""
+        running = self._running.pop(sandbox_id, None)
+        if running is not None:
+            log.warning("%s x recording: %s", sandbox_id, reason)
+            await self._broken(sandbox_id, running, reason)
 
     async def stop_if_running(self, sandbox_id: str, reason: str) -> None:
         """The same, where nobody asked."""
@@ -135,8 +142,8 @@ class Recorder:
     async def resume(self) -> None:
         """The media process died: keep what there is, and go on in a new file."""
         broken, self._running = self._running, {}
-        for running in broken.values():
-            running.files.finish(running.recording, "broken", "the media process ended")
+        for sandbox_id, running in broken.items():
+            await self._broken(sandbox_id, running, "the media process ended")
         for sandbox_id, running in broken.items():
             try:
                 await self.start(sandbox_id, cursor=running.cursor)
@@ -152,6 +159,11 @@ class Recorder:
             raise CapacityError(
                 f"{free >> 20} MiB are left on the disk", hint=f"recordings leave {MIN_FREE_BYTES >> 20} MiB free"
             )
+
+    async def _broken(self, sandbox_id: str, running: _Running, reason: str) -> Recording:
+        done = running.files.finish(running.recording, "broken", reason)
+        await self._note(sandbox_id, done)
+        return done
 
     async def _note(self, sandbox_id: str, done: Recording) -> None:
         facts = {"did": "ended", "recording": done.id, "state": done.state, "reason": done.reason}

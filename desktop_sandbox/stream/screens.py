@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from desktop_sandbox import errors
 from desktop_sandbox.node.interface import Node
 from desktop_sandbox.stream.desk import Desk
+from desktop_sandbox.stream.ends import is_over
 from desktop_sandbox.stream.link import StreamerLink
 from desktop_sandbox.stream.supervisor import Supervisor
 
@@ -17,6 +18,8 @@ log = logging.getLogger("desktop_sandbox.stream")
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+FROZEN_S = 0.5
+"""A screen that is found again within so long was never frozen."""
 
 
 class Screens:
@@ -41,6 +44,19 @@ class Screens:
 
         `kept`: whether it is still this desk that stands for the desktop.
         """
+        frozen = asyncio.get_running_loop().call_later(FROZEN_S, self._frozen, desk)
+        try:
+            await self._search(desk, ended, kept)
+        finally:
+            frozen.cancel()
+
+    def _frozen(self, desk: Desk) -> None:
+        if desk.attached_to is not None:
+            desk.show("frozen", "The screen cannot be read just now; it comes back by itself.")
+
+    async def _search(
+        self, desk: Desk, ended: Callable[[Desk, str], Awaitable[None]], kept: Callable[[Desk], bool]
+    ) -> None:
         pause = FIRST_PAUSE_S
         while desk.attached_to is not None and kept(desk):
             link = self._supervisor.link_now()
@@ -76,10 +92,4 @@ class Screens:
         finally:
             os.close(source.fd)
         desk.attached_to = link
-
-
-def is_over(error: errors.DesktopSandboxError) -> bool:
-    """Whether a sandbox is gone, or put away: not where only its machine was replaced while it was asked."""
-    return isinstance(error, errors.NotFoundError) or (
-        isinstance(error, errors.ConflictError) and "state" in error.evidence
-    )
+        desk.show("live")

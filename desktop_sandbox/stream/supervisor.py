@@ -1,4 +1,5 @@
 """Keeps one media process: starts it when it is needed first, notices its end, starts it again with growing pauses.
+One that says nothing for too long is killed.
 
 Its end touches no sandbox: viewers reconnect, and what must go on (recordings) is begun anew by the listener.
 """
@@ -10,7 +11,7 @@ import logging
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from desktop_sandbox import errors
@@ -26,6 +27,9 @@ LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0
 """A process that lived so long may start again without a pause."""
 CONFIGURE_S = 20.0
+PING_S = 6.0
+MOST_MISSED = 3
+"""A process that hangs says nothing for so many pings; one on a busy host is only late."""
 
 
 def pause_s(failures: int) -> float:
@@ -46,6 +50,7 @@ class Supervisor:
         lost: Callable[[], None],
         tasks: asyncio.TaskGroup,
         fresh: Callable[[], Awaitable[None]],
+        ping_s: float = PING_S,
     ) -> None:
         self._launch = launch
         self._settings = settings
@@ -54,6 +59,7 @@ class Supervisor:
         self._on_lost = lost
         self._fresh = fresh
         self._tasks = tasks
+        self._ping_s = ping_s
         self._link: StreamerLink | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
@@ -122,6 +128,7 @@ class Supervisor:
             link.close()
             raise
         self._link = link
+        self._begin(self._watch(link))
         log.info("media process = running, pid %s", self.pid)
         return link
 
@@ -137,9 +144,29 @@ class Supervisor:
             self._not_before = 0.0
         self._failed()
         self._on_lost()
-        job = self._tasks.create_task(self._again())
+        self._begin(self._again())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        job = self._tasks.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+    async def _watch(self, link: StreamerLink) -> None:
+        """Ask for a sign of life now and then; without any the process is killed, and its end told as any other."""
+        missed = heard = 0
+        while missed < MOST_MISSED:
+            await asyncio.sleep(self._ping_s)
+            if not link.open:
+                return
+            missed = 0 if link.heard > heard else missed + 1
+            heard = link.heard
+            link.ask("ping", {})
+        log.error("media process x says nothing for %.0f s: killed", missed * self._ping_s)
+        link.close()
+        try:
+            await self._reap()
+        except Exception:  # one that cannot even be killed must not end the server
+            log.exception("the media process that hangs")
 
     def _failed(self) -> None:
         self._failures += 1

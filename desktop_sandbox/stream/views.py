@@ -137,10 +137,7 @@ class Views:
 
         Raises ControlHeldError before anything was done, ActionFailedError if it was broken off.
         """
-        desk = self.desks.get(sandbox_id)
-        if desk is None:
-            return await work()
-        return await desk.as_agent(work, wait_s)
+        return await self.control(sandbox_id).as_agent(work, wait_s)
 
     def control(self, sandbox_id: str) -> Desk:
         """The desk of a sandbox, made if need be."""
@@ -169,6 +166,9 @@ class Views:
                 desk = self.desks.get(str(message.get("sandbox")))
                 if desk is not None:
                     self.jobs.start(self.screens.again(desk, self._end, self._is_kept), f"attach {desk.sandbox}")
+            case "recording.failed":
+                failed = self.recorder.failed(str(message.get("sandbox")), str(message.get("reason")))
+                self.jobs.start(failed, "recording failed")
 
     def binary(self, number: int, data: bytes) -> None:
         """Something for a viewer's WebSocket."""
@@ -239,12 +239,14 @@ class Views:
         except errors.NotFoundError:
             log.debug("%s is gone: %s not noted", sandbox_id, kind)
 
-    def _drop_desk(self, sandbox_id: str) -> None:
-        self.desks.pop(sandbox_id, None)
-        self._empty_since.pop(sandbox_id, None)
-        for task in self._per_desk.pop(sandbox_id, []):
+    def _drop_desk(self, desk: Desk) -> None:
+        if desk.busy:
+            return  # a person who comes now must be able to break it off; it goes when next looked at
+        self.desks.pop(desk.sandbox, None)
+        self._empty_since.pop(desk.sandbox, None)
+        for task in self._per_desk.pop(desk.sandbox, []):
             task.cancel()
-        self.clipboards.drop(sandbox_id)
+        self.clipboards.drop(desk.sandbox)
 
     async def again_all(self) -> None:
         """Another media process is needed where somebody still expects something of it."""
@@ -274,7 +276,8 @@ class Views:
         await self.screens.detach(desk, reason, ended=state == "ended")
         for viewer in list(desk.viewers.values()):
             self._leave(viewer, reason)
-        self._drop_desk(desk.sandbox)
+        desk.over()
+        self._drop_desk(desk)
 
     async def _keep_house(self) -> None:
         while True:
@@ -301,4 +304,4 @@ class Views:
             elif now - self._empty_since.setdefault(desk.sandbox, now) > UNWATCHED_S:
                 await self.screens.detach(desk, "nobody watches")
                 if desk.lease.holder is Holder.AGENT and not desk.viewers:
-                    self._drop_desk(desk.sandbox)
+                    self._drop_desk(desk)

@@ -4,6 +4,9 @@ A click that comes over the control port passes the event loop, a task and two t
 answered where it arrives. Whatever takes longer comes over the control port as a job and runs in this same thread,
 since there is one X connection. Where X hangs, the thread is left behind like any XWorker's, and the next one takes
 the port.
+
+A person's input is what comes here without a batch id. What it left down is let go of when another host comes: the one
+that had the person is gone, or this machine is a copy. What an agent's batch holds stays down.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 _PRIORITY = 20
 _WATCH_S = 1.0
 _QUIET_S = 5.0
+_NOBODY = 0
+"""Instead of the number of a request, where nobody waits for the answer."""
 
 
 class Lane(XWorker):
@@ -44,6 +49,7 @@ class Lane(XWorker):
         self._reactor = Reactor()
         self._port: Port | None = None
         self._running: tuple[int, Batch] | None = None
+        self._held: dict[tuple[str, str], dict[str, Any]] = {}
         self._last = 0.0
         self._watching = False
         self._closing = False
@@ -76,6 +82,12 @@ class Lane(XWorker):
         self._closing = True
         super().close()
         self._ring()
+
+    def let_go(self) -> None:
+        """Release what a person holds down (from the agent's loop)."""
+        held, self._held = list(self._held.values()), {}
+        if held:
+            self.tidy(lambda _: self._release(held))
 
     def _ring(self) -> None:
         self._reactor.call_soon_threadsafe(lambda: None)
@@ -151,9 +163,30 @@ class Lane(XWorker):
         outcome = self._do(frame.request, batch, actions)
         if batch.outcome is None:  # else it was given up
             batch.outcome = outcome
-        if batch_id is not None and is_undone(outcome):
+        if batch_id is None:
+            self._note_held(actions, len(outcome["results"]))
+        elif is_undone(outcome):
             self._agent.batches.forget(batch_id)
         return outcome
+
+    def _note_held(self, actions: list[Any], done: int) -> None:
+        """Keep in mind what a person's input left down, and how it is let go of."""
+        for action in actions[: done + 1]:  # the one that failed may be done by half
+            match action:
+                case {"type": "key_down", "key": str(key)}:
+                    self._held["key", key] = {"type": "key_up", "key": key}
+                case {"type": "key_up", "key": str(key)}:
+                    self._held.pop(("key", key), None)
+                case {"type": "mouse_down", "button": str(button)}:
+                    self._held["button", button] = {"type": "mouse_up", "button": button}
+                case {"type": "mouse_up", "button": str(button)}:
+                    self._held.pop(("button", button), None)
+
+    def _release(self, held: list[dict[str, Any]]) -> None:
+        turn = self._mine.turn
+        for release in held:
+            if turn is self._turn:
+                self._do(_NOBODY, Batch(), [release])
 
     def _do(self, request: int, batch: Batch, actions: list[Any]) -> dict[str, Any]:
         from guest_image.agent.x.batch import run_batch
@@ -204,7 +237,7 @@ class Lane(XWorker):
         self._running = None
         self.replace()
         port = self._port
-        if port is not None:
+        if port is not None and request != _NOBODY:
             answer = encode_json(Kind.ERROR, request, error.to_wire())
             self._reactor.call_soon_threadsafe(port.send, answer, port.epoch)
 

@@ -159,6 +159,8 @@ class Agent:
             if port.name == "bulk":
                 self._early.clear()
                 self._early_bytes = 0
+            elif port.name == "control":
+                self.actor.let_go()
             self._finished.clear()
 
     def _request(self, port: Port, frame: Frame) -> None:

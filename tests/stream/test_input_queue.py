@@ -16,7 +16,8 @@ from actions.model import KeyDown, KeyUp, MouseDown, MouseUp, Move, Scroll, Type
 from actions.validate import parse_actions
 from desktop_sandbox.node.batches import is_quick
 from desktop_sandbox.stream.input_queue import BATCH, MAX_HELD, MAX_QUEUED, InputQueue
-from desktop_sandbox.stream.keys import key_name
+from desktop_sandbox.stream.keys import _USED_UP, key_name
+from streamer.input_state import InputState
 
 
 def queue(*events: dict[str, Any]) -> InputQueue:
@@ -202,3 +203,42 @@ def test_the_golden_messages_of_pages_are_understood() -> None:
             found.add(vector["json"])
     kinds = {type(action).__name__ for action in drain(found)}
     assert {"KeyDown", "KeyUp", "MouseDown", "Type", "Scroll"} <= kinds
+
+
+KEYSYMS_OF_PAGES = json.loads((Path(__file__).parents[1] / "vectors" / "keysyms.json").read_text())
+
+
+@pytest.mark.parametrize("sequence", KEYSYMS_OF_PAGES["sequences"], ids=lambda sequence: sequence["name"])
+def test_what_pages_send_of_keys_leaves_nothing_down(sequence: dict[str, Any]) -> None:
+    state, found = InputState(), InputQueue()
+    still: dict[str, str | None] = {}
+    for down, code, keysym in sequence["sent"]:
+        for event in state.message({"t": "key", "down": down, "code": code, "keysym": keysym}, 0.0):
+            found.add(event)
+        if down:
+            still[code] = key_name(keysym)
+        else:
+            still.pop(code, None)
+    actions = drain(found)
+    assert held_after(actions) == set(still.values()) - {None}
+    pressed = {key_name(keysym) for down, _, keysym in sequence["sent"] if down} - {None}
+    assert {action.key for action in actions} == pressed
+    for event in state.release():  # where the sequence ends before the keys are up
+        found.add(event)
+    assert not state.holds
+    assert not found.holds
+    assert held_after(actions + drain(found)) == set()
+
+
+def held_after(actions: list[Any]) -> set[str]:
+    held: set[str] = set()
+    for action in actions:
+        assert isinstance(action, KeyDown | KeyUp)
+        (held.add if isinstance(action, KeyDown) else held.discard)(action.key)
+    return held
+
+
+def test_the_keys_of_pages_have_names() -> None:
+    known = [found["keysym"] for found in KEYSYMS_OF_PAGES["keys"] if found["keysym"] is not None]
+    nameless = {hex(keysym) for keysym in known if key_name(keysym) is None}
+    assert nameless <= {hex(keysym) for keysym in _USED_UP}, "all but those that the page's keysyms have applied"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from desktop_sandbox.errors import StreamerError
 from desktop_sandbox.microvm.jail import media_uid
 from desktop_sandbox.microvm.wall import find_wall
 from desktop_sandbox.stream.launch import launcher
-from desktop_sandbox.stream.supervisor import Supervisor
+from desktop_sandbox.stream.supervisor import PING_S, Supervisor
 
 UID = media_uid("0000feed")
 SETTINGS = {"ice_servers": [], "udp_ports": None, "public_address": None, "max_fps": 60}
@@ -35,6 +36,12 @@ class Host:
 
 @pytest_asyncio.fixture
 async def host(tmp_path: Path) -> AsyncIterator[tuple[Supervisor, Host]]:
+    async with hosting(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def hosting(tmp_path: Path, ping_s: float = PING_S) -> AsyncIterator[tuple[Supervisor, Host]]:
     host = Host()
     launch = launcher(find_wall(UID), tmp_path / "streamer.log", file_limit_bytes=1 << 30)
     async with asyncio.TaskGroup() as tasks:
@@ -46,6 +53,7 @@ async def host(tmp_path: Path) -> AsyncIterator[tuple[Supervisor, Host]]:
             lost=host.lost.set,
             tasks=tasks,
             fresh=host.again,
+            ping_s=ping_s,
         )
         yield supervisor, host
         await supervisor.aclose()
@@ -65,7 +73,7 @@ def status(pid: int) -> dict[str, str]:
 async def test_it_runs_without_any_rights(host: tuple[Supervisor, Host]) -> None:
     supervisor, _ = host
     link = await supervisor.link()
-    assert await link.request("stats", {}) == {"desktops": {}}
+    assert (await link.request("stats", {}))["desktops"] == {}
     assert supervisor.pid is not None
     pid = inside(supervisor.pid)
     found = status(pid)
@@ -102,7 +110,27 @@ async def test_it_is_started_again_when_it_was_killed(host: tuple[Supervisor, Ho
     link = await supervisor.link()
     assert supervisor.pid != first
     assert supervisor.restarts == 1
-    assert await link.request("stats", {}) == {"desktops": {}}
+    assert (await link.request("stats", {}))["desktops"] == {}
+
+
+async def test_one_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
+    async with hosting(tmp_path, ping_s=0.4) as (supervisor, listener):
+        link = await supervisor.link()
+        first = supervisor.pid
+        assert first is not None
+        hung = inside(first)
+        await asyncio.sleep(1.0)
+        assert supervisor.running, "one that answers is left alone"
+        os.kill(hung, 19)
+        async with asyncio.timeout(15):
+            await listener.lost.wait()
+            await listener.fresh.wait()
+            while Path(f"/proc/{hung}").exists() and status(hung).get("State", "Z")[0] != "Z":
+                await asyncio.sleep(0.02)
+        assert not link.open
+        again = await supervisor.link()
+        assert (await again.request("stats", {}))["desktops"] == {}
+        assert supervisor.restarts == 1
 
 
 async def test_a_request_that_waits_is_told_of_the_end(host: tuple[Supervisor, Host]) -> None:

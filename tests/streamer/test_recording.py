@@ -72,6 +72,17 @@ async def test_a_recording_is_playable_when_the_streamer_was_killed(screen, tmp_
     assert shows(decoded(path)[0], BLUE)
 
 
+async def test_one_that_cannot_be_written_is_told(server, screen):
+    await server.attach("s", screen)
+    fd = os.open("/dev/full", os.O_RDWR)
+    await server.ask("record.start", fd, sandbox="s", cursor=True)
+    os.close(fd)
+    (told,) = await eventually(lambda: server.of("recording.failed"), "the failure")
+    assert told["sandbox"] == "s"
+    assert told["reason"]
+    assert (await server.ask_raw("record.stop", sandbox="s"))["error"]["code"] == "not-recording"
+
+
 async def test_only_one_recording_at_a_time_and_none_to_stop(server, screen, tmp_path):
     await server.attach("s", screen)
     assert (await server.ask_raw("record.stop", sandbox="s"))["error"]["code"] == "not-recording"

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streamer.messages import MAX_CLIPBOARD
 from streamer.socket_viewer import MOST_ALONE, MOST_SHARED, Window
 from tests.streamer.harness import eventually
 from tests.streamer.peers import Peer
@@ -79,6 +80,25 @@ async def test_input_comes_over_the_same_socket(server, screen):
     server.control.send_binary(1, bytes.fromhex("010000000000000000"))
     await eventually(lambda: len(server.inputs(1)) == 2, "input")
     assert server.inputs(1)[1] == {"t": "pointer", "x": 0, "y": 0}
+
+
+async def test_each_clipboard_that_is_refused_is_answered(server, screen):
+    await server.attach("s", screen)
+    page = SocketPage(server, 1)
+    await page.join("s")
+    for n in range(1, 9):
+        page.say(t="clipboard", text="a" * (MAX_CLIPBOARD + 1), n=n)
+    page.say(t="clipboard", text=5, n=9)
+
+    def refused() -> list[tuple[int, str]]:
+        return [(said["n"], said["code"]) for said in page.messages if said["t"] == "error"]
+
+    await eventually(lambda: len(refused()) == 9, f"nine answers, {page.messages}")
+    assert refused() == [*((n, "clipboard-too-long") for n in range(1, 9)), (9, "bad-message")]
+    watcher = SocketPage(server, 2)
+    await watcher.join("s", rights="view")
+    watcher.say(t="clipboard", text="x", n=7)
+    await eventually(lambda: [said for said in watcher.messages if said.get("n") == 7], "a refusal")
 
 
 async def test_webrtc_and_websocket_share_one_encoder(server, screen):

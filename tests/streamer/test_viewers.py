@@ -114,6 +114,14 @@ async def test_other_messages_are_the_servers(server, peer):
     assert server.of("viewer.message", viewer=1)[0]["message"] == {"t": "clipboard", "text": "a", "n": 3}
 
 
+async def test_what_is_too_long_for_a_page_is_not_passed_over_in_silence(server, peer):
+    await server.ask("tell", viewer=1, message={"t": "clipboard", "text": "a" * 262_145})
+    assert (await eventually(lambda: peer.heard("error"), "an error"))[0]["code"] == "too-long"
+    assert not peer.heard("clipboard")
+    await server.ask("tell", viewer=1, message={"t": "clipboard", "text": "a"})
+    await eventually(lambda: peer.heard("clipboard"), "a text")
+
+
 async def test_the_server_speaks_to_one_or_to_all(server, peer):
     other = Peer(server, 2)
     await other.join("s", rights="view")
