@@ -40,6 +40,8 @@ class DesktopAction(Action):  # type: ignore[misc]
 class DesktopObservation(Observation):  # type: ignore[misc]
     """The screen after a step: `image` is base64, `cursor` in screen pixels, `text` what was said of the step.
 
+    `tree`: the elements of the window with the focus, with the option `tree=True`.
+
     `truncated`: the episode is over by a limit, not by the task; `info` is the task's own.
     """
 
@@ -49,6 +51,7 @@ class DesktopObservation(Observation):  # type: ignore[misc]
     height: int
     cursor: tuple[int, int]
     text: str
+    tree: str | None = None
     truncated: bool = False
     info: dict[str, Any] = Field(default_factory=dict)
 
@@ -109,6 +112,7 @@ class DesktopEnvironment(Environment[DesktopAction, DesktopObservation, DesktopS
             height=image.shape[0],
             cursor=(int(seen["cursor"][0]), int(seen["cursor"][1])),
             text=seen["text"],
+            tree=seen.get("tree"),
             info=dict(info),
             **outcome,
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "live", "crowd", "soak")
 LONG = ("live", "crowd", "soak")
 """Measured only where they are asked for: they take minutes and much of the host's memory."""
+STDOUT = Path("-")
+"""In place of a file: JSON, and nothing else, goes to stdout."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Counts:
     forks: Sequence[int] = (1, 4, 16, 64)
     fork_turns: int = 5
     live: Sequence[int] = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
-    crowd: int = 150
+    crowd: int | None = None
+    """At most so many; None: until the host refuses."""
     soak_pauses: int = 100
     soak_creates: int = 1000
     soak_forks: int = 500
@@ -53,6 +56,7 @@ class Options:
     url: str | None
     json: Path | None
     profile: bool
+    quick: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -67,11 +71,31 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--profile", action="store_true", help="split a create and an action into what they are made of"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
+    parser.add_argument(
+        "--crowd", type=_positive, metavar="N", help="end the crowd at N desktops (default: when the host refuses more)"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=STDOUT,
+        metavar="FILE",
+        help="write all samples there, too; without FILE print them alone",
+    )
     parser.add_argument("--url", help="measure a server that runs already (default: start one, and end it)")
     found = parser.parse_args(list(argv))
     wanted = found.only or [group for group in GROUPS if group not in LONG]
     groups = [group for group in GROUPS if group in wanted]
     if found.profile and not {"create", "action"} & set(groups):
         parser.error("--profile is about creates and actions: add --only create or --only action")
-    return Options(found.template, QUICK if found.quick else Counts(), groups, found.url, found.json, found.profile)
+    if found.crowd is not None and "crowd" not in groups:
+        parser.error("--crowd is about the crowd: add --only crowd")
+    counts = QUICK if found.quick else Counts()
+    counts = counts if found.crowd is None else replace(counts, crowd=found.crowd)
+    return Options(found.template, counts, groups, found.url, found.json, found.profile, quick=found.quick)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)

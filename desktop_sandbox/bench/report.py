@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from desktop_sandbox.bench.figures import Figure, as_json, ratio
+from desktop_sandbox.bench.options import STDOUT
 
 _WORDS = {True: ("ok", "green"), False: ("missed", "red"), None: ("", "")}
 
@@ -48,6 +51,17 @@ class Results:
             "figures": [as_json(figure, self.figures) for figure in self.figures],
             "profile_ms": self.profile() or None,
         }
+
+
+def tell(results: Results, where: Path | None) -> None:
+    """The tables, on stdout, and JSON in a file; only JSON, on stdout, where that is STDOUT."""
+    text = json.dumps(results.as_json(), indent=2, ensure_ascii=False)
+    if where == STDOUT:
+        print(text)
+        return
+    print_results(results)
+    if where is not None:
+        where.write_text(text + "\n")
 
 
 def print_results(results: Results) -> None:

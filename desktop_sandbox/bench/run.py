@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from datetime import UTC, datetime
 
 from desktop_sandbox import Host, Sandbox
 from desktop_sandbox.bench.create import LIFETIME_S, CreateBench
-from desktop_sandbox.bench.crowd import measure_crowd
+from desktop_sandbox.bench.crowd import ROOMY, USUAL_CROWD, measure_crowd
 from desktop_sandbox.bench.desk import DeskBench
 from desktop_sandbox.bench.eyes import EyesBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
 from desktop_sandbox.bench.live import measure_live
-from desktop_sandbox.bench.options import QUICK, Counts, Options
+from desktop_sandbox.bench.options import Counts, Options
 from desktop_sandbox.bench.pool import POOL, measure_pool
 from desktop_sandbox.bench.progress import Bar
-from desktop_sandbox.bench.report import Results, print_results
+from desktop_sandbox.bench.report import Results, tell
 from desktop_sandbox.bench.server import Place, server
 from desktop_sandbox.bench.siblings import Siblings
 from desktop_sandbox.bench.snapshots import SnapshotBench
@@ -27,24 +26,22 @@ from desktop_sandbox.bench.usual import measure_usual
 
 
 def run(options: Options) -> int:
-    """Measure all groups that are asked for, print, and write the JSON file; 0."""
+    """Measure all groups that are asked for, and tell as `tell` does; 0."""
     began = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     with Bar(ticks_of(options)) as bar:
         bar.say("starting" if options.url is None else f"connecting to {options.url}")
-        with server(options.url) as place:
+        with server(options.url, ROOMY if "crowd" in options.groups else None) as place:
             _build(options.template, place, bar)
             load = os.getloadavg()[0]
-            results = Results(options.template, started_at, options.counts == QUICK, host_facts(place), [load])
+            results = Results(options.template, started_at, options.quick, host_facts(place), [load])
             _measure(options, place, bar, results)
         if "pool" in options.groups and options.url is None:
             with server(None, POOL) as place:
                 results.figures += measure_pool(place, options.template, options.counts, bar)
     results.load.append(os.getloadavg()[0])
     results.seconds = time.monotonic() - began
-    print_results(results)
-    if options.json is not None:
-        options.json.write_text(json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n")
+    tell(results, options.json)
     return 0
 
 
@@ -123,7 +120,7 @@ def ticks_of(options: Options) -> int:
     if "live" in groups:
         ticks += len(counts.live)
     if "crowd" in groups:
-        ticks += counts.crowd
+        ticks += counts.crowd or USUAL_CROWD
     if "soak" in groups:
         ticks += counts.soak_pauses + counts.soak_creates
     return ticks + 5 * ("eyes" in groups) + 2 * ("steps" in groups) + 4 * ("memory" in groups)

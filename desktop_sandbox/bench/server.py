@@ -85,7 +85,7 @@ def _at_home(home: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _own_server(home: Path, settings: Mapping[str, str]) -> Iterator[Place]:
     log = home / "server.log"
-    kept_before = _keeper(home)
+    kept_before = keeper_pid(home)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DESKTOP_SANDBOX_")}
     with log.open("wb") as output:
         # in a session of its own: Ctrl-C is for the benchmark, which then ends the server in order
@@ -127,14 +127,14 @@ def _end(process: subprocess.Popen[bytes], home: Path, kept_before: int | None) 
     for pid, _ in find_processes(find_hypervisor(home).process_name("")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    keeper = _keeper(home)
+    keeper = keeper_pid(home)
     if keeper is not None and keeper != kept_before:
         with contextlib.suppress(ProcessLookupError):
             os.kill(keeper, signal.SIGTERM)
     shutil.rmtree(home / "sandboxes", ignore_errors=True)
 
 
-def _keeper(home: Path) -> int | None:
+def keeper_pid(home: Path) -> int | None:
     """The process that keeps the templates' memory for some minutes more; its socket says which it is."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(socket_path(home / "templates", ".keeper"))

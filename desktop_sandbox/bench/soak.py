@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 from desktop_sandbox import Host, Sandbox
+from desktop_sandbox.bench.census import Census
 from desktop_sandbox.bench.create import LIFETIME_S
 from desktop_sandbox.bench.figures import Figure
 from desktop_sandbox.bench.options import Counts
 from desktop_sandbox.bench.progress import Bar
-from desktop_sandbox.bench.server import Place
+from desktop_sandbox.bench.server import Place, keeper_pid
 from desktop_sandbox.config import home_folder
 
 _REST_S = 3.0
 _WARM_UPS = 5
-
-
-@dataclass(frozen=True)
-class Census:
-    """What a server holds: open files, threads, memory, processes of its HOME, files of sandboxes and snapshots."""
-
-    descriptors: int
-    threads: int
-    memory_mb: float
-    processes: int
-    files: int
-
-    @classmethod
-    def take(cls, pid: int, home: Path) -> Census:
-        """Count."""
-        status = Path(f"/proc/{pid}/status").read_text()
-
-        def number(name: str) -> int:
-            found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
-            return int(found.group(1)) if found else 0
-
-        return cls(
-            descriptors=len(os.listdir(f"/proc/{pid}/fd")),
-            threads=number("Threads"),
-            memory_mb=number("VmRSS") * 1024 / 1e6,
-            processes=_processes_with(str(home)),
-            files=sum(len(names) for root in ("sandboxes", "snapshots") for *_, names in os.walk(home / root)),
-        )
 
 
 def measure_soak(place: Place, template: str, counts: Counts, bar: Bar) -> list[Figure]:
@@ -64,7 +33,7 @@ def measure_soak(place: Place, template: str, counts: Counts, bar: Bar) -> list[
             for child in one.fork(2, timeout=LIFETIME_S):
                 child.kill()
     _tidy(place)
-    before = Census.take(place.pid, home_folder())
+    before = _count(place.pid)
     cycles, lost = _pauses(make(), counts, bar)
     made = []
     for turn in range(counts.soak_creates):
@@ -76,22 +45,33 @@ def measure_soak(place: Place, template: str, counts: Counts, bar: Bar) -> list[
         bar.tick()
     forked = _forks(make(), counts, bar)
     _tidy(place)
-    after = Census.take(place.pid, home_folder())
+    after = _count(place.pid)
     return [
         Figure("soak.cycle", "soak: pause, resume, first answer", "ms", cycles),
         Figure("soak.lost", f"soak: what {len(cycles)} pauses lost of a file, memory and a program", "things", [lost]),
         Figure("soak.create", "soak: create", "ms", made),
         Figure("soak.forks", "soak: children forked and killed", "desktops", [forked]),
-        *(
-            Figure(f"soak.left.{name}", f"soak: {words} more than before", unit, [now - was])
-            for name, words, unit, was, now in (
-                ("descriptors", "open files of the server", "files", before.descriptors, after.descriptors),
-                ("threads", "threads of the server", "threads", before.threads, after.threads),
-                ("memory", "memory of the server", "MB", before.memory_mb, after.memory_mb),
-                ("processes", "processes of its HOME", "processes", before.processes, after.processes),
-                ("files", "files of sandboxes and snapshots", "files", before.files, after.files),
-            )
-        ),
+        *_growth(before, after),
+    ]
+
+
+def _count(pid: int) -> Census:
+    keeper = keeper_pid(home_folder())
+    return Census.take(pid, home_folder(), *([] if keeper is None else [keeper]))
+
+
+def _growth(before: Census, after: Census) -> list[Figure]:
+    counted = (
+        ("descriptors", "open files of the server and its helpers", "files", before.descriptors, after.descriptors),
+        ("threads", "threads of these", "threads", before.threads, after.threads),
+        ("memory", "memory of these (PSS)", "MB", before.memory_mb, after.memory_mb),
+        ("kept", "memory in memfds that these hold", "MB", before.kept_mb, after.kept_mb),
+        ("processes", "processes of the server and its HOME", "processes", before.processes, after.processes),
+        ("files", "files of sandboxes and snapshots", "files", before.files, after.files),
+    )
+    return [
+        Figure(f"soak.left.{name}", f"soak: {words} more than before", unit, [now - was])
+        for name, words, unit, was, now in counted
     ]
 
 
@@ -132,14 +112,3 @@ def _tidy(place: Place) -> None:
         for snapshot in reversed(host.snapshots()):
             host.delete_snapshot(snapshot)
     time.sleep(_REST_S)
-
-
-def _processes_with(text: str) -> int:
-    found = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += text.encode() in (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-    return found

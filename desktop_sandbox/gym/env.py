@@ -14,6 +14,8 @@ from desktop_sandbox.errors import (
     ActionFailedError,
     ConflictError,
     ControlHeldError,
+    DeadlineError,
+    GuestError,
     InvalidRequestError,
     NotFoundError,
 )
@@ -24,6 +26,7 @@ from desktop_sandbox.gym.spaces import (
     observation_space,
     picture,
     plain_text,
+    plain_tree,
     scaled,
 )
 from desktop_sandbox.gym.starts import Seat, Server, Starts
@@ -38,7 +41,8 @@ class DesktopEnv(gymnasium.Env[Observation, Batch]):
 
     `tasks` (one or several): which one an episode has is chosen by `reset(options={"task": NAME})`, else by the seed.
     `settle_ms`: an observation is taken when the screen has not changed for so long, at most `settle_deadline_ms`
-    after the last action; 0: at once. `scale`: the image's share of the screen. `max_steps` truncates an episode.
+    after the last action; 0: at once. `scale`: the image's share of the screen. `tree`: observations have the elements
+    of the window with the focus, too, which the guest's apps are asked for. `max_steps` truncates an episode.
     `timeout`: seconds until a desktop that nobody resets ends by itself. `url`, `api_key`: as in `Sandbox.create`.
     """
 
@@ -50,6 +54,7 @@ class DesktopEnv(gymnasium.Env[Observation, Batch]):
         *,
         resolution: tuple[int, int] = (1280, 800),
         scale: float = 1.0,
+        tree: bool = False,
         settle_ms: int = 100,
         settle_deadline_ms: int = 2000,
         max_steps: int | None = None,
@@ -65,9 +70,10 @@ class DesktopEnv(gymnasium.Env[Observation, Batch]):
             raise InvalidRequestError(f"render mode {render_mode!r}", hint='None or "rgb_array"')
         self._tasks = by_name((tasks,) if isinstance(tasks, Task) else tuple(tasks) or (Task(),))
         self.render_mode = render_mode
-        self.observation_space = observation_space(*resolution, scale)
+        self.observation_space = observation_space(*resolution, scale, tree=tree)
         self.action_space = action_space(*resolution)
         self._scale = scale
+        self._tree = tree
         self._settle = (settle_ms, max(settle_ms, settle_deadline_ms))
         self._max_steps = max_steps
         self._own_starts = starts is None
@@ -169,7 +175,10 @@ class DesktopEnv(gymnasium.Env[Observation, Batch]):
             said = f"typed {typed} characters" if typed else ""
             text = f"{len(actions)} actions done{'; ' * bool(said)}{said}" if failed is None else f"failed: {failed}"
         cursor = np.array([where["x"], where["y"]], np.int32)
-        return {"image": self._image(desktop), "cursor": cursor, "text": plain_text(text)}, failed
+        seen: Observation = {"image": self._image(desktop), "cursor": cursor, "text": plain_text(text)}
+        if self._tree:
+            seen["tree"] = plain_tree(_outline(desktop))
+        return seen, failed
 
     def _image(self, desktop: Sandbox) -> npt.NDArray[np.uint8]:
         width, height = (scaled(side, self._scale) for side in self._size)
@@ -180,6 +189,14 @@ class DesktopEnv(gymnasium.Env[Observation, Batch]):
                 f"the screen has another size than {self._size[0]}×{self._size[1]} now", hint="reset the environment"
             )
         return picture(data, width, height)
+
+
+def _outline(desktop: Sandbox) -> str:
+    """The elements of the window with the focus, or a line that says why there are none: not every window has some."""
+    try:
+        return desktop.tree().text
+    except (NotFoundError, GuestError, DeadlineError) as error:
+        return f"! {error.message}"
 
 
 def _copy(observation: Observation) -> Observation:

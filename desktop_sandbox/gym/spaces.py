@@ -20,13 +20,16 @@ KEYS = (
 )  # fmt: skip
 MAX_TYPED = 64
 MAX_TEXT = 4096
+MAX_TREE = 32768
 MOST_WHEEL = 10
 WAIT_MS = 100
 TYPED = string.ascii_letters + string.digits + string.punctuation + " "
 WRITTEN = frozenset(TYPED + "\n")
+_TREE_CUT = f"\n! there is more: the outline was cut at {MAX_TREE} characters"
 
 Observation = dict[str, Any]
-"""`image`: (height, width, 3) bytes RGB; `cursor`: x and y in screen pixels; `text`: what was said of the step."""
+"""`image`: (height, width, 3) bytes RGB; `cursor`: x and y in screen pixels; `text`: what was said of the step; `tree`,
+where it was asked for: the elements of the window with the focus, a line each."""
 
 
 def action_space(width: int, height: int) -> spaces.Sequence:
@@ -44,16 +47,17 @@ def action_space(width: int, height: int) -> spaces.Sequence:
     return spaces.Sequence(one)
 
 
-def observation_space(width: int, height: int, scale: float) -> spaces.Dict:
-    """What is seen: the image at `scale` of the screen, the cursor in screen pixels, text."""
+def observation_space(width: int, height: int, scale: float, *, tree: bool = False) -> spaces.Dict:
+    """What is seen: the image at `scale` of the screen, the cursor in screen pixels, text, with `tree` an outline."""
     columns, rows = scaled(width, scale), scaled(height, scale)
-    return spaces.Dict(
-        {
-            "image": spaces.Box(0, 255, (rows, columns, 3), np.uint8),
-            "cursor": spaces.Box(np.zeros(2, np.int32), np.array([width - 1, height - 1], np.int32), dtype=np.int32),
-            "text": spaces.Text(MAX_TEXT, min_length=0, charset=WRITTEN),
-        }
-    )
+    parts: dict[str, spaces.Space[Any]] = {
+        "image": spaces.Box(0, 255, (rows, columns, 3), np.uint8),
+        "cursor": spaces.Box(np.zeros(2, np.int32), np.array([width - 1, height - 1], np.int32), dtype=np.int32),
+        "text": spaces.Text(MAX_TEXT, min_length=0, charset=WRITTEN),
+    }
+    if tree:
+        parts["tree"] = spaces.Text(MAX_TREE, min_length=0, charset=WRITTEN)
+    return spaces.Dict(parts)
 
 
 def scaled(side: int, scale: float) -> int:
@@ -99,8 +103,20 @@ def _one(item: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def plain_text(text: str) -> str:
     """Text as the space allows it: printable ASCII, other characters escaped, cut at its end."""
+    return _written(text)[:MAX_TEXT]
+
+
+def plain_tree(outline: str) -> str:
+    """An outline of elements as the space allows it; one that is too long ends after a whole line, and says so."""
+    shown = _written(outline)
+    if len(shown) <= MAX_TREE:
+        return shown
+    return shown[: MAX_TREE - len(_TREE_CUT)].rpartition("\n")[0] + _TREE_CUT
+
+
+def _written(text: str) -> str:
     shown = "".join(char if char in WRITTEN else char.encode("ascii", "backslashreplace").decode() for char in text)
-    return "".join(char if char in WRITTEN else " " for char in shown)[:MAX_TEXT]
+    return "".join(char if char in WRITTEN else " " for char in shown)
 
 
 def picture(data: bytes, width: int, height: int) -> npt.NDArray[np.uint8]:

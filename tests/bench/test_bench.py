@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
 import pytest
 
 from desktop_sandbox.bench import main
+from desktop_sandbox.bench.census import Census
 from desktop_sandbox.bench.create import stages
+from desktop_sandbox.bench.crowd import Standing, fill
 from desktop_sandbox.bench.figures import Figure, as_json, quantile, ratio
-from desktop_sandbox.bench.options import GROUPS, LONG, QUICK, Counts, Options, parse
-from desktop_sandbox.bench.report import Results, shown
+from desktop_sandbox.bench.options import GROUPS, LONG, QUICK, STDOUT, Counts, Options, parse
+from desktop_sandbox.bench.report import Results, shown, tell
 from desktop_sandbox.bench.run import run, ticks_of
-from desktop_sandbox.errors import ServerError
+from desktop_sandbox.errors import CapacityError, ServerError
 from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 TINY = Counts(
@@ -53,12 +57,75 @@ def test_options() -> None:
     found = parse(["--quick", "--only", "memory", "--template", "minimal", "--json", "a.json"])
     assert (found.counts, found.groups, found.template, found.json) == (QUICK, ["memory"], "minimal", Path("a.json"))
     assert ticks_of(found) == QUICK.siblings + 4
+    assert parse([]).json is None
+    assert parse(["--json", "--quick"]).json == STDOUT
+    assert parse(["--only", "crowd"]).counts.crowd is None, "until the host refuses"
+    bounded = parse(["--only", "crowd", "--crowd", "4"])
+    assert (bounded.counts, ticks_of(bounded)) == (replace(Counts(), crowd=4), 4)
 
 
-@pytest.mark.parametrize("wrong", [["--only", "speed"], ["--profile", "--only", "memory"], ["extra"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--only", "speed"],
+        ["--profile", "--only", "memory"],
+        ["extra"],
+        ["--crowd", "4"],
+        ["--only", "crowd", "--crowd", "0"],
+    ],
+)
 def test_wrong_options_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(wrong)
+
+
+@pytest.mark.parametrize(
+    ("fits", "away", "most", "made", "refused"),
+    [
+        ([True] * 9, 0, 3, 3, False),
+        ([True, True, False, False], 0, None, 2, True),
+        ([True, True, False, False], 0, 2, 2, False),
+        # there is room once those that had just begun stand still
+        ([True, False, True, True, False, False], 0, None, 3, True),
+        # but that of desktops which went to disk is none
+        ([True, True, False, True], 1, None, 2, True),
+    ],
+)
+def test_a_crowd_grows_until_there_is_no_room(
+    fits: list[bool], away: int, most: int | None, made: int, refused: bool
+) -> None:
+    answers = iter(fits)
+    crowd: list[int] = []
+
+    def make() -> None:
+        if not next(answers):
+            raise CapacityError("memory is short")
+        crowd.append(1)
+
+    said = fill(make, lambda: Standing(len(crowd) - away, away), most)
+    assert (len(crowd), said) == (made, "memory is short" if refused else None)
+
+
+def test_a_crowd_of_none_is_an_error() -> None:
+    def make() -> None:
+        raise CapacityError("memory is short")
+
+    with pytest.raises(CapacityError):
+        fill(make, lambda: Standing(0, 0), None)
+
+
+def test_a_census_counts_memory_that_no_process_maps(tmp_path: Path) -> None:
+    before = Census.take(os.getpid(), tmp_path)
+    held = os.memfd_create("held")
+    try:
+        os.write(held, bytes(8_000_000))
+        after = Census.take(os.getpid(), tmp_path)
+    finally:
+        os.close(held)
+    assert after.descriptors == before.descriptors + 1
+    assert 8 <= after.kept_mb - before.kept_mb < 9
+    assert before.memory_mb > 1
+    assert before.threads >= 1
 
 
 def test_a_server_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +164,20 @@ def test_a_profile_is_the_median_of_each_stage() -> None:
     assert results.profile() == {"a": 2.0, "b": 2.0}
 
 
+def test_json_goes_to_a_file_beside_the_tables_or_alone_to_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = {"cores": 2, "processor": "p", "accelerator": "tcg", "qemu": "7.2.22", "kernel": "6"}
+    results = Results("minimal", "", True, host, [0.0], [Figure("screenshot.png", "a picture", "ms", [12.0])])
+    tell(results, STDOUT)
+    alone = capsys.readouterr().out
+    tell(results, tmp_path / "bench.json")
+    assert json.loads(alone) == json.loads((tmp_path / "bench.json").read_text()) == results.as_json()
+    assert "a picture" in capsys.readouterr().out
+    tell(results, None)
+    assert "a picture" in capsys.readouterr().out
+
+
 @pytest.mark.machine
 def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = tmp_path / "bench.json"
@@ -121,18 +202,22 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "usual.boot", "usual.savevm", "usual.loadvm", "usual.migrate", "usual.incoming",
         "pool.create", "pool.acted",
         "live.1.click", *(["live.2.click"] if figures["live.count"]["p50"] else []), "live.count",
-        "crowd.count", "crowd.frozen", "crowd.create", "crowd.memory", "crowd.taken", "crowd.answered",
+        "crowd.count", "crowd.frozen", "crowd.away", "crowd.create", "crowd.memory", "crowd.taken", "crowd.answered",
+        "crowd.silent",
         "soak.cycle", "soak.lost", "soak.create", "soak.forks", "soak.left.descriptors", "soak.left.threads",
-        "soak.left.memory", "soak.left.processes", "soak.left.files",
+        "soak.left.memory", "soak.left.kept", "soak.left.processes", "soak.left.files",
     }  # fmt: skip
     for figure in figures.values():
         assert set(figure) == {
             "key", "label", "unit", "samples", "against", "p50", "p95", "n", "ratio", "target", "ok",
         }  # fmt: skip
         assert figure["n"] == len(figure["samples"]) > 0
-        assert figure["p50"] > 0 or figure["key"].startswith(("cpu.idle", "soak.l", "crowd.taken", "live.count"))
+        assert figure["p50"] > 0 or figure["key"].startswith(
+            ("cpu.idle", "soak.l", "crowd.taken", "crowd.away", "crowd.silent", "live.count")
+        )
     assert figures["soak.lost"]["p50"] == figures["soak.left.processes"]["p50"] == 0
     assert figures["soak.left.files"]["p50"] == 0
+    assert [figures[f"crowd.{name}"]["p50"] for name in ("count", "frozen", "away", "silent")] == [2, 2, 0, 0]
     assert figures["create.one"]["target"] == 250
     assert figures["screenshot.png"]["ratio"] > 1
     assert {"start", "hello", "identity", "first action"} <= set(found["profile_ms"])

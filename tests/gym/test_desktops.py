@@ -59,12 +59,14 @@ def nothing_is_left(server: RealServer) -> Iterator[None]:
 
 
 def test_gymnasiums_checker_passes(server: RealServer) -> None:
-    env = gymnasium.make(ENV_ID, tasks=FREE, scale=0.5, render_mode="rgb_array")
+    # with the tree, too: there is none in this template, and the observation says why
+    env = gymnasium.make(ENV_ID, tasks=FREE, scale=0.5, tree=True, render_mode="rgb_array")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.filterwarnings("ignore", message=".*(different from the unwrapped version|render modes).*")
             check_env(env.unwrapped, skip_close_check=True)
+        assert env.reset()[0]["tree"].startswith("! ")
     finally:
         env.close()
 

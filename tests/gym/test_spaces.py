@@ -8,7 +8,15 @@ import pytest
 from actions.validate import check_on_screen, parse_actions
 from desktop_sandbox import InvalidActionError, InvalidRequestError
 from desktop_sandbox.gym import KEYS, KINDS, DesktopEnv, DesktopVectorEnv, Task
-from desktop_sandbox.gym.spaces import action_space, batch_of, observation_space, picture, plain_text
+from desktop_sandbox.gym.spaces import (
+    MAX_TREE,
+    action_space,
+    batch_of,
+    observation_space,
+    picture,
+    plain_text,
+    plain_tree,
+)
 
 HERE = {"point": [0, 799], "to": [1279, 0], "wheel": [-2, 3], "key": KEYS.index("ctrl+a"), "text": "a b"}
 
@@ -77,6 +85,20 @@ def test_any_text_fits_the_space(text: str) -> None:
 def test_plain_text_stays_and_other_is_still_told_apart() -> None:
     assert plain_text("typed 3\n") == "typed 3\n"
     assert plain_text("é") != plain_text("è")
+
+
+def test_an_outline_fits_the_space_and_one_that_is_cut_says_so() -> None:
+    space = observation_space(64, 48, 1.0, tree=True)["tree"]
+    line = '    [1.31/120] button "Überweisen 世界" @253,220 86x22'
+    for outline in ("", line, "\n".join([line] * 3), "x" * MAX_TREE):
+        assert plain_tree(outline) in space
+        assert len(plain_tree(outline).splitlines()) == len(outline.splitlines())
+    cut = plain_tree("\n".join([line] * 5000))
+    assert cut in space
+    *whole, last = cut.splitlines()
+    assert set(whole) == {plain_tree(line)}
+    assert "cut at 32768" in last
+    assert "tree" not in observation_space(64, 48, 1.0)
 
 
 def test_a_picture_is_rows_of_rgb() -> None:
