@@ -20,7 +20,9 @@ from desktop_sandbox.node.facts import (
     ScreenshotSpec,
     ScreenSource,
 )
+from desktop_sandbox.node.halt import Halt
 from desktop_sandbox.screen.encode import Cursor
+from desktop_sandbox.screen.screenshot import check
 from tests.fake_base import FakeBase, FakeSandbox
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
@@ -38,11 +40,14 @@ class FakeScreen(FakeBase):
         batch_id: str,
         screenshot: ScreenshotSpec | None = None,
         timeout_s: float | None = None,
+        halt: Halt | None = None,
     ) -> BatchResult:
         await self._enter("act")
         box = self._sandbox(sandbox_id, running=True)
         if batch_id in box.batches:
             return box.batches[batch_id]
+        if screenshot is not None:
+            check(screenshot)
         try:
             check_on_screen(actions, *box.info.resolution)
         except ActionValueError as error:

@@ -3,7 +3,8 @@
 `Once.run` does a piece of work in a task of its own, so a client that goes away cancels nothing. With a key, a
 repeat joins the running work or gets the kept answer; the same key with another request is refused. Work that a
 lower layer repeats safely (`repeatable`: create by key, batches by batch id) is simply done again after a crash;
-other work is noted before it starts, and a crash in its middle is told, never guessed.
+other work is noted before it starts, and a crash in its middle is told, never guessed. Work that takes a halt can be
+cancelled by its key; it then answers its request, and each repeat, with what was done.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from desktop_sandbox.api.answer import Answer
+    from desktop_sandbox.node.halt import Halt
 
 log = logging.getLogger("desktop_sandbox.api")
 
@@ -35,6 +37,8 @@ MEMORY_BYTES = 64 << 20
 MEMORY_ANSWERS = 10_000
 PURGE_SECONDS = 600
 FLUSH_SECONDS = 0.05
+STOP_SECONDS = 10.0
+MOST_UNWANTED = 1000
 NOTHING_DONE = (
     errors.InvalidRequestError,
     errors.NotFoundError,
@@ -46,8 +50,10 @@ NOTHING_DONE = (
 
 @dataclass(frozen=True)
 class _Running:
+    path: str
     digest: bytes
     answer: asyncio.Future[tuple[Answer, bool]]
+    halt: Halt | None
 
 
 class Once:
@@ -58,6 +64,7 @@ class Once:
         self._group = tasks
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[str, _Running] = {}
+        self._unwanted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._recent: OrderedDict[str, tuple[bytes, Answer]] = OrderedDict()
         self._recent_bytes = 0
         self._pending: list[tuple[str, bytes, Answer, float]] = []
@@ -86,9 +93,14 @@ class Once:
             await asyncio.wait(set(self._tasks))
 
     async def run(
-        self, request: Request, work: Callable[[], Awaitable[Answer]], *, repeatable: bool = True
+        self,
+        request: Request,
+        work: Callable[[], Awaitable[Answer]],
+        *,
+        repeatable: bool = True,
+        halt: Halt | None = None,
     ) -> Response:
-        """Answer a request by its key (see the module)."""
+        """Answer a request by its key (see the module). `halt`: what `cancel` asks."""
         key = request_key(request)
         future: asyncio.Future[tuple[Answer, bool]] = asyncio.get_running_loop().create_future()
         if key is None:
@@ -99,10 +111,36 @@ class Once:
         if running is not None:
             check_same(key, running.digest, digest)
             return (await asyncio.shield(running.answer))[0].response(replayed=True)
-        self._running[key] = _Running(digest, future)
+        path = request.url.path
+        self._running[key] = _Running(path, digest, future, halt)
+        if halt is not None and self._unwanted.pop((path, key), True) is None:
+            halt.ask()
         self._start(self._settle_keyed(key, digest, work, repeatable, future))
         answer, replayed = await asyncio.shield(future)
         return answer.response(replayed=replayed)
+
+    async def cancel(self, path: str, key: str) -> None:
+        """Halt what runs under a key of requests to `path`; returns once that is answered.
+
+        NotFoundError where nothing runs under it; should its request come after all, it is halted from the beginning.
+        DeadlineError if it does not stop in time.
+        """
+        running = self._running.get(key)
+        if running is None or running.halt is None or running.path != path:
+            self._unwanted[path, key] = None
+            if len(self._unwanted) > MOST_UNWANTED:
+                self._unwanted.popitem(last=False)
+            raise errors.NotFoundError(
+                f"nothing that could be cancelled runs under the key {key!r}",
+                hint="it is over, or did not begin yet and will do nothing; its own request, repeated, says which",
+            )
+        running.halt.ask()
+        await asyncio.wait([running.answer], timeout=STOP_SECONDS)
+        if not running.answer.done():
+            raise errors.DeadlineError(
+                f"what runs under the key {key!r} has not stopped within {STOP_SECONDS:g} s",
+                hint="it stops as soon as its desktop answers",
+            )
 
     async def claim(self, request: Request, body: bytes) -> str | None:
         """Note that work begins whose answer is a stream and cannot be kept; ConflictError if it began before."""

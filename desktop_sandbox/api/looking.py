@@ -129,7 +129,9 @@ class ActWatch:
         self._before: Frame | None = None
 
     async def begin(self) -> None:
-        """Look before anything is done. InvalidRequestError for a region outside of the screen."""
+        """Look before anything is done. InvalidRequestError for a picture or region that no such screen has."""
+        if self._picture is not None:
+            check(self._picture)
         frame = await self._eyes.node.frame(self._sandbox)
         if self._wish.region is not None:
             check_inside(self._wish.region, frame.shape[1], frame.shape[0])

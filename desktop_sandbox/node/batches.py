@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actions import patience
 from actions.model import (
     Action,
     Click,
     CursorPosition,
-    Drag,
-    Hold,
     Key,
     KeyDown,
     KeyUp,
@@ -19,16 +18,14 @@ from actions.model import (
     MouseUp,
     Move,
     Scroll,
-    Type,
-    Wait,
+    to_wire,
 )
 from actions.model import Screenshot as ScreenshotAction
-from desktop_sandbox.errors import GuestError
+from desktop_sandbox.errors import DesktopSandboxError, GuestError
 from desktop_sandbox.node.facts import ScreenshotSpec
 
-_BASE_S = 30.0
-_SLOWEST_CHARACTERS_PER_S = 4.0
-_KEY_S = 0.25
+CANCELLED = "cancelled"
+DEADLINE = "deadline"
 _QUICK_ACTIONS = 16
 _QUICK_STEPS = 20
 
@@ -77,6 +74,7 @@ def picture_spec(action: ScreenshotAction) -> ScreenshotSpec:
         region=action.region,
         cursor=action.cursor,
         stable_ms=action.stable_ms or None,
+        deadline_ms=action.stable_ms + patience.SETTLE_MS,
     )
 
 
@@ -106,25 +104,7 @@ def _is_quick(action: Action) -> bool:
 
 def patience_s(actions: Sequence[Action]) -> float:
     """How long a batch may take before it counts as stuck: long text and declared waits do not run into it."""
-    return _BASE_S + sum(_declared_s(action) for action in actions)
-
-
-def _declared_s(action: Action) -> float:
-    match action:
-        case Type():
-            return len(action.text) * (1 / _SLOWEST_CHARACTERS_PER_S + action.delay_ms / 1000)
-        case Wait() | Hold():
-            return action.duration_ms / 1000
-        case Drag():
-            return (action.duration_ms or 0) / 1000 + 0.1 * len(action.path)
-        case Key():
-            return action.repeat * _KEY_S
-        case Scroll():
-            return (abs(action.dx) + abs(action.dy)) * _KEY_S
-        case CursorPosition():
-            return 0.0
-        case _:
-            return 1.0
+    return patience.patience_s([to_wire(action) for action in actions])
 
 
 def believable(answer: object, count: int) -> dict[str, Any]:
@@ -135,6 +115,26 @@ def believable(answer: object, count: int) -> dict[str, Any]:
         if done and (failed is None or (isinstance(failed, dict) and _is_place(failed.get("index"), count))):
             return answer
     raise GuestError("the agent answered a batch of actions with what makes no sense")
+
+
+def broken_off(error: DesktopSandboxError, code: str, count: int) -> dict[str, Any]:
+    """What a guest did of `count` actions that it was made to stop, or gave up itself, as it tells in its error.
+
+    Where it does not tell, nothing is known of what was done, and the first counts as the one that failed.
+    """
+    detail = error.evidence.get("detail")
+    if isinstance(detail, dict) and "results" in detail:
+        answer = believable(detail, count)
+        failed = answer["failed"]
+        return {**answer, "failed": failed and {**failed, "code": code}}
+    index = detail.get("index") if isinstance(detail, dict) else None
+    place = index if isinstance(index, int) and _is_place(index, count) else 0
+    return {"results": [{}] * place, "failed": stopped(place, code, error.message, error.hint)}
+
+
+def stopped(index: int | None, code: str, message: str, hint: str | None) -> dict[str, Any]:
+    """A failure of the host's own. `index` None: all actions were done, but not what was to be seen afterwards."""
+    return {"index": index, "code": code, "message": message, "hint": hint, "partial": None}
 
 
 def _is_place(index: object, count: int) -> bool:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from actions.model import Action, to_wire
-from actions.validate import ActionValueError, check_on_screen
-from desktop_sandbox.errors import ConflictError, DeadlineError, DesktopSandboxError, GuestError, InvalidActionError
+from desktop_sandbox.errors import ConflictError, DeadlineError, GuestError
 from desktop_sandbox.microvm.guest import Identity
 from desktop_sandbox.microvm.machine import Machine
+from desktop_sandbox.node.acting import carry_out
 from desktop_sandbox.node.attachment import Attachment
-from desktop_sandbox.node.batches import GuestPart, believable, cut, failure, is_one_touch, is_quick, patience_s
+from desktop_sandbox.node.batches import CANCELLED, believable, is_one_touch, is_quick, patience_s, stopped
 from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec, ScreenSource
+from desktop_sandbox.node.halt import Halt
 from desktop_sandbox.screen.encode import Cursor
 from desktop_sandbox.screen.framebuffer import Frame
 from desktop_sandbox.screen.machine_screen import MachineScreen
@@ -152,66 +153,43 @@ class LiveSandbox(Attachment):
     # --- actions
 
     async def act(
-        self, actions: Sequence[Action], batch_id: str, final: ScreenshotSpec | None, timeout_s: float | None
+        self,
+        actions: Sequence[Action],
+        batch_id: str,
+        final: ScreenshotSpec | None,
+        timeout_s: float | None,
+        halt: Halt | None = None,
     ) -> BatchResult:
-        """Carry out a batch, one batch at a time, halting at the first failure.
+        """Carry out a batch, one batch at a time, up to the first failure, the deadline or a halt: see `carry_out`.
 
-        Raises InvalidActionError before anything is done if an action does not fit the screen, ConflictError (`done`:
-        nothing) if the machine went while the batch waited for its turn.
+        Raises ConflictError (`done`: nothing) if the machine went while the batch waited for its turn.
         """
         self.used_at = time.monotonic()
         begins = self.wakes_as is not None and is_one_touch(actions)
         with self.beginners.first_action() if begins and self.beginners is not None else contextlib.nullcontext():
-            result = await self._act(actions, batch_id, final, timeout_s)
+            result = await self._act(actions, batch_id, final, timeout_s, halt or Halt())
         if begins and final is None and self.beginners is not None and self.beginners.crowded:
             self._stand_aside(self.beginners)
         return result
 
     async def _act(
-        self, actions: Sequence[Action], batch_id: str, final: ScreenshotSpec | None, timeout_s: float | None
+        self,
+        actions: Sequence[Action],
+        batch_id: str,
+        final: ScreenshotSpec | None,
+        timeout_s: float | None,
+        halt: Halt,
     ) -> BatchResult:
-        async with self._acting:
+        try:
+            async with halt.block():
+                await self._acting.acquire()
+        except TimeoutError:
+            return BatchResult([], stopped(0, CANCELLED, "the batch was cancelled before its turn", None), {})
+        try:
             self._check_stays()
-            try:
-                check_on_screen(actions, *await self.size())
-            except ActionValueError as error:
-                raise InvalidActionError(
-                    error.message, hint=error.hint, index=error.index, field=error.field
-                ) from error
-            results: list[Mapping[str, Any]] = []
-            pictures: dict[int, Screenshot] = {}
-            failed: dict[str, Any] | None = None
-            for part in cut(actions):
-                if isinstance(part, GuestPart):
-                    try:
-                        answer = await self._act_in_guest(part.actions, f"{batch_id}/{part.first}", timeout_s)
-                    except ConflictError as error:
-                        if part.first:
-                            error.evidence.pop("done", None)
-                        raise
-                    results += answer["results"]
-                    if answer["failed"] is not None:
-                        failed = failure(part.first, answer["failed"])
-                        break
-                else:
-                    try:
-                        pictures[part.first] = await self.screenshot(part.spec)
-                    except DesktopSandboxError as error:
-                        failed = {"index": part.first, "code": error.slug, "message": error.message, "hint": error.hint}
-                        break
-                    results.append({})
-            return BatchResult(results, failed, pictures, None if final is None else await self.screenshot(final))
-
-    async def _act_in_guest(self, actions: Sequence[Action], batch_id: str, timeout_s: float | None) -> dict[str, Any]:
-        params = {"batch_id": batch_id, "actions": [to_wire(action) for action in actions]}
-        patience = timeout_s if timeout_s is not None else patience_s(actions)
-        # the agent remembers batches: asked again after a broken connection, it does nothing twice
-        port = "input" if is_quick(actions) else "control"
-        answer = await self.ask(
-            lambda guest: guest.channel.request("actions.run", params, timeout_s=patience, port=port),
-            acts=is_one_touch(actions),
-        )
-        return believable(answer, len(actions))
+            return await carry_out(self, actions, batch_id, final, timeout_s, halt)
+        finally:
+            self._acting.release()
 
     async def press(self, actions: Sequence[Action]) -> Mapping[str, Any] | None:
         """Carry out a person's input at once, beside a batch that may be running; what failed, or None.

@@ -61,6 +61,7 @@ RENAMES = {
     "AsyncTerminal": "Terminal",
     "AsyncTerminals": "Terminals",
     "__aiter__": "__iter__",
+    "async_last_word": "sync_last_word",
     "async_lock": "sync_lock",
     "async_receive": "sync_receive",
     "async_send": "sync_send",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
+from actions.patience import SETTLE_MS, patience_s
 from desktop_sandbox import errors
 from desktop_sandbox.sdk.models import SnapshotInfo
 from desktop_sandbox.sdk.network import Policy, policy_body
@@ -19,6 +20,9 @@ Point = tuple[int, int]
 
 RETRIES = 4
 TEXT_CHUNK = 4096
+ACT_TIMEOUT_S = 600.0
+_ANSWERED_S = 30.0
+_CHANGES_S = 5.0
 _STEPS: dict[str, tuple[int, int]] = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 
 
@@ -60,8 +64,49 @@ def scrolled(direction: str, amount: int) -> dict[str, int]:
 
 
 def text_chunks(text: str) -> list[str]:
-    """Text in pieces, so that each call ends in bounded time."""
-    return [text[start : start + TEXT_CHUNK] for start in range(0, len(text), TEXT_CHUNK)]
+    """Text in pieces, so that each call ends in bounded time. A line end (CR LF) stays whole: it is one key."""
+    pieces: list[str] = []
+    start = 0
+    while start < len(text):
+        end = start + TEXT_CHUNK
+        if text[end - 1 : end + 1] == "\r\n":
+            end -= 1
+        pieces.append(text[start:end])
+        start = end
+    return pieces
+
+
+def typed_before(error: errors.DesktopSandboxError, before: int, length: int) -> None:
+    """Tell a failure of a later piece of a text in terms of the whole text, `length` characters long."""
+    if before:
+        partial = error.evidence.get("partial")
+        typed = partial.get("typed") if isinstance(partial, dict) else None
+        known = isinstance(typed, int)
+        count = before + (typed if isinstance(typed, int) else 0)
+        error.evidence["partial"] = {"typed": count}
+        error.message += f"; {'' if known else 'at least '}{count} of the text's {length} characters were typed"
+
+
+def waiting(body: Mapping[str, Any], patience_s: float) -> dict[str, Any]:
+    """A body that asks to wait so long, rather than be refused, while a person drives."""
+    return {**body, "wait_for_control": patience_s} if patience_s else dict(body)
+
+
+def act_wait_s(body: Mapping[str, Any]) -> float:
+    """Seconds to wait for the answer to a batch: as long as the server takes over it at most, and some more."""
+    timeout = body.get("timeout")
+    limit_s = max(ACT_TIMEOUT_S, patience_s(body["actions"])) if timeout is None else _amount(body, "timeout", 0)
+    picture_ms = _amount(body.get("screenshot"), "deadline", SETTLE_MS)
+    changes_s = _amount(body.get("changes"), "timeout", _CHANGES_S)
+    return limit_s + picture_ms / 1000 + changes_s + _amount(body, "wait_for_control", 0) + _ANSWERED_S
+
+
+def _amount(options: object, name: str, default: float) -> float:
+    """A number among options that may be just true or false; what is none is for the server to refuse."""
+    if not isinstance(options, Mapping):
+        return default if options else 0
+    value = options.get(name, default)
+    return value if isinstance(value, int | float) else 0
 
 
 def screenshot_query(

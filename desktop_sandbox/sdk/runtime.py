@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import time
@@ -19,13 +20,14 @@ from desktop_sandbox.sdk.loopback_async import AsyncLoopbackTransport
 from desktop_sandbox.sdk.requests import not_reached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     import httpx
 
 CHUNK_BYTES = 256 << 10
+_last_words: set[asyncio.Task[None]] = set()
 T = TypeVar("T")
 
 
@@ -88,6 +90,29 @@ async def async_sleep(seconds: float) -> None:
 def sync_sleep(seconds: float) -> None:
     """Block this thread."""
     time.sleep(seconds)
+
+
+async def async_last_word(say: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Say something though the caller is leaving: within so many seconds, and whatever comes of it.
+
+    A task of its own says it, which goes on where the caller is cancelled once more (anyio does so at each await).
+    """
+
+    async def saying() -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(seconds):
+                await say()
+
+    task = asyncio.create_task(saying())
+    _last_words.add(task)
+    task.add_done_callback(_last_words.discard)
+    await asyncio.shield(task)
+
+
+def sync_last_word(say: Callable[[], object], seconds: float) -> None:
+    """Say something though the caller is leaving, whatever comes of it; `say` itself takes no more than `seconds`."""
+    with contextlib.suppress(Exception):
+        say()
 
 
 async def async_tell(callback: Callable[[str], Any], text: str) -> None:

@@ -85,9 +85,9 @@ class Lane(XWorker):
 
     def let_go(self) -> None:
         """Release what a person holds down (from the agent's loop)."""
-        held, self._held = list(self._held.values()), {}
+        held, self._held = self._held, {}
         if held:
-            self.tidy(lambda _: self._release(held))
+            self.tidy(lambda _: self._release(list(held.values())))
 
     def _ring(self) -> None:
         self._reactor.call_soon_threadsafe(lambda: None)

@@ -94,7 +94,7 @@ def _build(
     base_directory = store.base_directory(base.base_digest(recipe))
     if force or not (base_directory / "disk.raw").exists():
         with step("Debian packages", 0.0, 0.9) as report, store.aside(base_directory) as scratch:
-            site = wheels.pack(wheels.fetch_wheels(store.home, recipe.python_packages))
+            site = wheels.pack(wheels.fetch_wheels(store, runner, recipe.python_packages))
             base.make_base(recipe, site, scratch / "disk.raw", scratch, runner, report)
     disk = base_directory / "disk.raw"
     with step("files to lay in", 0.9, 0.93):

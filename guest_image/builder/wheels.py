@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -12,31 +11,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import guest_image
-from guest_image.builder.errors import BuildError
+from guest_image.builder.errors import BuildCancelledError, BuildError
+from guest_image.builder.process import Runner
+from guest_image.builder.store import Store
 
 REQUIREMENTS = Path(guest_image.__file__).parent / "requirements.txt"
 
 
-def fetch_wheels(home: Path, more: Sequence[str] = ()) -> Path:
+def fetch_wheels(store: Store, runner: Runner, more: Sequence[str] = ()) -> Path:
     """The directory with the wheels of requirements.txt and `more`, downloaded by pip if they are not there yet.
 
-    Raises BuildError if pip cannot get them.
+    Raises BuildError if pip cannot get them, BuildCancelledError when stopped. The caller holds the store.
     """
     key = hashlib.sha256("\n".join([REQUIREMENTS.read_text(), *more]).encode()).hexdigest()[:16]
-    target = home / "wheels" / key
+    target = store.home / "wheels" / key
     if target.is_dir():
         return target
-    aside = home / "wheels" / f".building-{key}"
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command = [*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS), *more]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise BuildError(
-            "pip cannot download the guest's Python packages",
-            hint=f"try it by hand: pip download --no-deps --requirement {REQUIREMENTS} {' '.join(more)}".rstrip(),
-            tail=result.stderr[-2000:],
-        )
-    aside.rename(target)
+    with store.aside(target) as aside:
+        try:
+            runner.run([*pip, "--dest", str(aside), "--requirement", str(REQUIREMENTS), *more])
+        except BuildCancelledError:
+            raise
+        except BuildError as error:
+            by_hand = f"pip download --no-deps --requirement {REQUIREMENTS} {' '.join(more)}".rstrip()
+            raise runner.fail(
+                "pip cannot download the guest's Python packages", f"try it by hand: {by_hand}"
+            ) from error
     return target
 
 

@@ -36,7 +36,8 @@ def test_a_malformed_action_means_nothing_is_done(performer):
 
 def test_cancelled_between_actions(performer):
     told = []
-    answer = batch(performer, Move(1, 1), Wait(1), Move(2, 2), cancelled=lambda: len(told) > 2, progress=told.append)
+    late = {"index": 2}
+    answer = batch(performer, Move(1, 1), Wait(1), Move(2, 2), cancelled=lambda: late in told, progress=told.append)
     assert answer["failed"]["code"] == "cancelled"
     assert answer["failed"]["index"] == len(answer["results"]) == 2
 
@@ -45,6 +46,12 @@ def test_progress_names_action_and_characters(performer):
     told = []
     batch(performer, Move(1, 1), Type("x" * 100), progress=told.append)
     assert {"index": 1, "typed": 100} in told
+
+
+def test_what_waits_says_that_it_is_there(performer):
+    told = []
+    batch(performer, Move(1, 1), Wait(300), progress=told.append)
+    assert told.count({"index": 1}) > 4
 
 
 def test_no_display_is_said_clearly():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -63,9 +65,24 @@ def test_an_agent_meets_a_person(live: Live, streamer: FakeStreamer) -> None:
             desktop.control.wait(timeout=0.2)
         with pytest.raises(ConflictError):
             desktop.control.give()
-        streamer.emit("viewer.message", viewer=number, message={"t": "lease", "want": "give"})
-        assert desktop.control.wait(timeout=10).holder == "agent"
+        forbidden: list[Callable[[], object]] = [
+            lambda: desktop.launch("xterm"),
+            lambda: desktop.open("https://example.org"),
+            lambda: desktop.set_screen_size(800, 600),
+            lambda: desktop.clipboard.set("x"),
+        ]
+        for call in forbidden:
+            with pytest.raises(ControlHeldError):
+                call()
         desktop.wait_for_control = 20
+        with ThreadPoolExecutor() as threads:
+            waiting = [threads.submit(call) for call in forbidden]
+            time.sleep(0.3)
+            assert not any(each.done() for each in waiting)
+            streamer.emit("viewer.message", viewer=number, message={"t": "lease", "want": "give"})
+            for each in waiting:
+                each.result(20)
+        assert desktop.control.wait(timeout=10).holder == "agent"
         desktop.left_click(1, 2)
         assert desktop.control.give().holder == "none"
         desktop.left_click(1, 2)

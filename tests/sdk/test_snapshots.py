@@ -41,6 +41,8 @@ def test_the_designs_lines_work(live: Live) -> None:
         with pytest.raises(ConflictError):
             desktop.left_click(1, 1)
         assert desktop.resume(timeout=60).state == "running"
+        assert desktop.freeze().frozen
+        assert not desktop.thaw().frozen
         kinds = [info.kind for info in desktop.snapshots()]
         assert kinds == ["checkpoint", "fork", "pause"]
         with Sandbox.create(snapshot=snapshot, on_timeout="pause", auto_resume=True) as begun:
@@ -109,6 +111,9 @@ def test_the_command_line_saves_and_brings_back(live: Live) -> None:
     assert run("pause", box).returncode == 0
     assert "booted from its disk" in run("resume", box, "--from-disk").stderr
     assert live.node.calls.count("resume from disk") == 1
+    assert "stands still" in run("freeze", box).stderr
+    assert json.loads(run("info", box, "--json").stdout)["frozen"] is True
+    assert "is awake" in run("thaw", box).stderr
     listed = run("snapshot", "ls").stdout
     assert "start" in listed
     assert "a b" in listed
@@ -159,3 +164,33 @@ def test_snapshots_travel_and_keys_are_trusted(live: Live, tmp_path: Path) -> No
         assert run("snapshot", "export", "ss-00", str(tmp_path / "none")).returncode != 0
         assert [*tmp_path.glob("*none*")] == []
         assert host.thumbnail(made, 64).startswith(b"\xff\xd8")
+
+
+def test_templates_travel(live: Live, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    file = folder / "a.template"
+    with Host.connect() as host:
+        assert run("template", "export", "desktop", "-o", str(file)).returncode == 0
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert [path.name for path in folder.iterdir()] == ["a.template"]
+        refused = run("template", "import", str(file))
+        assert refused.returncode != 0
+        assert "nobody trusts the signer" in refused.stderr
+        host.trust("elsewhere", "ed25519:elsewhere")
+        assert "here already" in run("template", "import", str(file)).stderr
+        live.node.templates_ready["desktop"] = "missing"
+        assert run("template", "import", str(file)).stdout.strip() == "desktop"
+        live.node.templates_ready["desktop"] = "missing"
+        with file.open("rb") as opened:
+            made = host.import_template(opened)
+        assert (made.name, made.state) == ("desktop", "ready")
+        assert b"".join(host.export_template("desktop")) == file.read_bytes()
+        with pytest.raises(InvalidRequestError, match="no exported template"):
+            host.import_template([b"x" * (1 << 20)] * 5)  # more than another body may have
+        with pytest.raises(NotFoundError, match="not ready"):
+            b"".join(host.export_template("minimal-1796041928110"))
+        assert run("template", "export", "minimal", "-o", str(folder / "none")).returncode != 0
+        for words in (("export", "desktop", "-o", str(tmp_path / "no-folder" / "a")), ("import", str(tmp_path))):
+            assert "cannot be" in run("template", *words).stderr
+        assert [path.name for path in folder.iterdir()] == ["a.template"]

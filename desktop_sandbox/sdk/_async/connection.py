@@ -23,6 +23,7 @@ from desktop_sandbox.sdk.requests import RETRIES, backoff, not_reached
 
 DEFAULT_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 5.0
+CANCEL_S = 4.0
 _lock = threading.Lock()
 _rng = random.Random()  # noqa: S311
 _shared: WeakKeyDictionary[object, dict[tuple[int, str, str | None], AsyncConnection]] = WeakKeyDictionary()
@@ -94,23 +95,37 @@ class AsyncConnection:
         content: bytes | AsyncIterable[bytes] | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
         media_type: str = "application/octet-stream",
+        cancel: bool = False,
     ) -> httpx.Response:
-        """One call; a change is repeated with the same Idempotency-Key when the connection breaks."""
+        """One call; a change is repeated with the same Idempotency-Key when the connection breaks.
+
+        `cancel`: where nobody waits for the answer any more the server is told so, by that key below the path.
+        """
         request = self._build(method, path, params, body, content, timeout, media_type)
         tries = 1 if content is not None and not isinstance(content, bytes) else RETRIES
+        try:
+            response = await self._send(request, tries, path, timeout)
+        except BaseException as error:
+            closed = isinstance(error, GeneratorExit)  # there is nobody left who could say a last word
+            if cancel and not closed and (isinstance(error, errors.DeadlineError) or not isinstance(error, Exception)):
+                begun = f"{path}/{request.headers['Idempotency-Key']}"
+                await runtime.async_last_word(lambda: self.request("DELETE", begun, timeout=CANCEL_S), CANCEL_S)
+            raise
+        if response.status_code >= 400:
+            raise problem_of(response)
+        return response
+
+    async def _send(self, request: httpx.Request, tries: int, path: str, timeout: float | None) -> httpx.Response:
         for attempt in range(tries):
             try:
-                response = await self._http.send(request)
-                break
+                return await self._http.send(request)
             except httpx.TimeoutException as error:
                 raise self._too_late(error, path, timeout) from error
             except httpx.TransportError as error:
                 if attempt == tries - 1:
                     raise not_reached(self.url, error) from error
                 await runtime.async_sleep(backoff(attempt, _rng))
-        if response.status_code >= 400:
-            raise problem_of(response)
-        return response
+        raise AssertionError("unreachable")
 
     @asynccontextmanager
     async def stream(

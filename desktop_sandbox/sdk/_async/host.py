@@ -42,6 +42,28 @@ class AsyncHost:
         """Remove a template from the server's disk."""
         await self._connection.request("DELETE", f"/v1/templates/{segment(name)}")
 
+    async def export_template(self, name: str) -> AsyncIterator[bytes]:
+        """A template, with the image below it, as one signed file, in pieces, to be written to disk.
+
+        `name` is its own, or its folder's, as a snapshot that needs it names it. It takes seconds to begin.
+        """
+        async with self._connection.stream("GET", f"/v1/templates/{segment(name)}/export") as response:
+            async for piece in response.aiter_bytes():
+                yield piece
+
+    async def import_template(self, data: BinaryIO | Iterable[bytes] | AsyncIterable[bytes]) -> TemplateInfo:
+        """Take a template, and its image unless it is there, from such a file: an open one, or its pieces.
+
+        It is there whole afterwards or not at all. Its `state` is `stale` where sandboxes are not made from it any
+        more, because its recipe is another here; snapshots taken over it fit all the same.
+
+        Raises UntrustedError unless this host or one that is trusted signed it, SnapshotMismatchError that says what
+        does not fit, ConflictError if it is there already.
+        """
+        content = runtime.async_chunks(data)
+        answer = await self._connection.request("PUT", "/v1/templates/import", content=content, timeout=None)
+        return parse_template(answer.json())
+
     async def snapshots(self) -> builtins.list[SnapshotInfo]:
         """All snapshots, oldest first."""
         answer = await self._connection.request("GET", "/v1/snapshots")
@@ -109,7 +131,7 @@ class AsyncHost:
         return key
 
     async def trusted(self) -> dict[str, str]:
-        """Keys whose snapshots may be imported, by name."""
+        """Keys whose snapshots and templates may be imported, by name."""
         found = (await self._connection.request("GET", "/v1/trust")).json()["keys"]
         return {item["name"]: item["key"] for item in found}
 

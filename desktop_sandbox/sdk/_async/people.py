@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal, overload
 
 from desktop_sandbox import errors
@@ -16,7 +16,7 @@ from desktop_sandbox.sdk.people import (
     parse_recording,
     parse_token,
 )
-from desktop_sandbox.sdk.requests import segment
+from desktop_sandbox.sdk.requests import segment, waiting
 
 if TYPE_CHECKING:
     from desktop_sandbox.sdk._async.connection import AsyncConnection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 STOP_TIMEOUT_S = 60.0
 PICTURE_TIMEOUT_S = 90.0
+_SET_TIMEOUT_S = 120.0
 
 
 class AsyncStream:
@@ -105,11 +106,13 @@ class AsyncControl:
 
 
 class AsyncClipboard:
-    """Text in the desktop's clipboard, or a picture."""
+    """Text in the desktop's clipboard, or a picture. While a person drives, who may be pasting, it is not changed:
+    that waits `wait_for_control` seconds, the sandbox's attribute, then raises ControlHeldError."""
 
-    def __init__(self, connection: AsyncConnection, path: str) -> None:
+    def __init__(self, connection: AsyncConnection, path: str, patience_s: Callable[[], float]) -> None:
         self._connection = connection
         self._path = f"{path}/clipboard"
+        self._patience_s = patience_s
 
     async def get(self) -> str:
         """The text, empty if the clipboard holds none. DeadlineError if its owner does not hand it over."""
@@ -118,7 +121,9 @@ class AsyncClipboard:
 
     async def set(self, text: str) -> None:
         """Put text there, at most 1 MiB, for Ctrl+V and the middle button."""
-        await self._connection.request("PUT", self._path, body={"text": text})
+        patience_s = self._patience_s()
+        wait = _SET_TIMEOUT_S + patience_s
+        await self._connection.request("PUT", self._path, body=waiting({"text": text}, patience_s), timeout=wait)
 
     async def get_picture(self) -> bytes | None:
         """The picture in the clipboard as PNG, None if it holds none. A program in the desktop wrote it."""
@@ -132,8 +137,14 @@ class AsyncClipboard:
 
     async def set_picture(self, picture: bytes) -> None:
         """Put a PNG there, at most 16 MiB, for programs to paste."""
+        patience_s = self._patience_s()
         await self._connection.request(
-            "PUT", f"{self._path}/picture", content=picture, media_type="image/png", timeout=PICTURE_TIMEOUT_S
+            "PUT",
+            f"{self._path}/picture",
+            params={"wait_for_control": f"{patience_s:g}"},
+            content=picture,
+            media_type="image/png",
+            timeout=PICTURE_TIMEOUT_S + patience_s,
         )
 
 

@@ -62,7 +62,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         self.ports = AsyncPorts(connection, self._path)
         self.stream = AsyncStream(connection, self._path)
         self.control = AsyncControl(connection, self._path)
-        self.clipboard = AsyncClipboard(connection, self._path)
+        self.clipboard = AsyncClipboard(connection, self._path, lambda: self.wait_for_control)
         self.recordings = AsyncRecordings(connection, self._path)
         self.network = AsyncNetwork(connection, self._path)
 
@@ -179,7 +179,7 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
     async def set_screen_size(self, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live."""
         body = {"width": width, "height": height}
-        return self._learn((await self._connection.request("PUT", f"{self._path}/resolution", body=body)).json())
+        return self._learn((await self._driving("PUT", "resolution", body)).json())
 
     # --- saved and brought back
 
@@ -224,6 +224,17 @@ class AsyncSandbox(AsyncDesktop, AsyncElements, AsyncEyes):
         patience = CREATE_TIMEOUT_S if from_disk else SAVE_TIMEOUT_S
         answer = await self._connection.request("POST", f"{self._path}/resume", body=body, timeout=patience)
         return self._moved(answer.json())
+
+    async def freeze(self) -> SandboxInfo:
+        """Let it stand still in memory at once, whatever works in it; the next call wakes it within milliseconds.
+
+        Idle ones do so by themselves (`freeze_after`). Raises ConflictError while somebody watches it or waits for it.
+        """
+        return self._learn((await self._connection.request("POST", f"{self._path}/freeze")).json())
+
+    async def thaw(self) -> SandboxInfo:
+        """Wake it, with the right time. Any call does that, too."""
+        return self._learn((await self._connection.request("POST", f"{self._path}/thaw")).json())
 
     async def snapshots(self) -> builtins.list[SnapshotInfo]:
         """Its snapshots, and those that it descends from, oldest first."""

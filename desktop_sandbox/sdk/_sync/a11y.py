@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from desktop_sandbox.elements import Element, ElementTree, Match, Scope, parse_element, parse_tree
 from desktop_sandbox.sdk.models import Window, parse_window
-from desktop_sandbox.sdk.requests import Button, held
+from desktop_sandbox.sdk.requests import Button, held, waiting
 
 if TYPE_CHECKING:
     from desktop_sandbox.sdk._sync.connection import Connection
@@ -140,25 +140,22 @@ class Elements:
     ) -> Window:
         """As `launch`, and wait `timeout` s for the app's window. Raises DeadlineError, which lists the windows."""
         app = application if isinstance(application, str) else list(application)
-        body = {"app": app, "uri": uri, "timeout": timeout}
-        path = f"{self._path}/launch/window"
-        return parse_window(
-            (self._connection.request("POST", path, body=body, timeout=timeout + _GRACE_S)).json()["window"]
-        )
+        body = waiting({"app": app, "uri": uri, "timeout": timeout}, self.wait_for_control)
+        path, wait = f"{self._path}/launch/window", timeout + self.wait_for_control + _GRACE_S
+        return parse_window((self._connection.request("POST", path, body=body, timeout=wait)).json()["window"])
 
     def _window(
         self, window: Window | str, do: str, place: dict[str, int] | None = None, *, timeout: float = 5.0
     ) -> Window | None:
         wanted = window.id if isinstance(window, Window) else window
-        body = {"window": wanted, "do": do, "timeout": timeout, **(place or {})}
-        path = f"{self._path}/windows"
-        now = (self._connection.request("POST", path, body=body, timeout=timeout + _GRACE_S)).json()["window"]
+        body = waiting({"window": wanted, "do": do, "timeout": timeout, **(place or {})}, self.wait_for_control)
+        path, wait = f"{self._path}/windows", timeout + self.wait_for_control + _GRACE_S
+        now = (self._connection.request("POST", path, body=body, timeout=wait)).json()["window"]
         return None if now is None else parse_window(now)
 
     def _do(self, element: Element | str, do: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
-        body: dict[str, Any] = {"id": element if isinstance(element, str) else element.id, "do": do, **(more or {})}
-        if self.wait_for_control:
-            body["wait_for_control"] = self.wait_for_control
+        wanted = {"id": element if isinstance(element, str) else element.id, "do": do, **(more or {})}
+        body = waiting(wanted, self.wait_for_control)
         wait = self.wait_for_control + 2 * _GRACE_S
         answer = self._connection.request("POST", f"{self._path}/elements", body=body, timeout=wait)
         done: dict[str, Any] = answer.json()

@@ -15,17 +15,22 @@ from desktop_sandbox.sdk.requests import (
     ImageFormat,
     Point,
     Region,
+    act_wait_s,
     at,
     held,
     screenshot_query,
     scrolled,
     text_chunks,
+    typed_before,
+    waiting,
 )
 
 if TYPE_CHECKING:
+    import httpx
+
     from desktop_sandbox.sdk._sync.connection import Connection
 
-ACT_TIMEOUT_S = 600.0
+_DRIVING_S = 120.0
 
 
 class Desktop:
@@ -52,8 +57,10 @@ class Desktop:
         region, ignore, quiet_ms, reaction_ms, timeout).
 
         Raises InvalidActionError before anything is done, and ActionFailedError at the first action that fails: its
-        `evidence` has `index`, and the `results` of those before it. While a person drives the desktop it waits
-        `wait_for_control` seconds (None: the attribute of that name), then raises ControlHeldError.
+        `evidence` has `index`, and the `results` of those before it. DeadlineError after `timeout` seconds (None: as
+        long as such actions may take) has the same. While a person drives the desktop it waits `wait_for_control`
+        seconds (None: the attribute of that name), then raises ControlHeldError. A caller that leaves (its task is
+        cancelled, or Ctrl-C) stops the batch.
         """
         body: dict[str, Any] = {"actions": list(actions)}
         if screenshot is not False:
@@ -65,10 +72,10 @@ class Desktop:
         patience = self.wait_for_control if wait_for_control is None else wait_for_control
         if patience:
             body["wait_for_control"] = patience
-        wait = patience + (ACT_TIMEOUT_S if timeout is None else timeout + 30)
+        path, wait = f"{self._path}/actions", act_wait_s(body)
         try:
-            answer = self._connection.request("POST", f"{self._path}/actions", body=body, timeout=wait)
-        except errors.ActionFailedError as error:
+            answer = self._connection.request("POST", path, body=body, timeout=wait, cancel=True)
+        except (errors.ActionFailedError, errors.DeadlineError) as error:
             shots = error.evidence.get("screenshots")
             if isinstance(shots, Mapping):
                 error.evidence["screenshots"] = {int(i): parse_picture(shot) for i, shot in shots.items()}
@@ -137,10 +144,17 @@ class Desktop:
         self.act([{"type": "scroll", **at(x, y), **scrolled(direction, amount), **held(modifiers)}])
 
     def write(self, text: str, *, delay_ms: int = 0) -> None:
-        """Type text, any Unicode; `delay_ms` between characters."""
+        """Type text, any Unicode; `delay_ms` between characters. What fails says in `evidence["partial"]["typed"]` how
+        many characters of the text were typed."""
         delay = {"delay_ms": delay_ms} if delay_ms else {}
+        done = 0
         for chunk in text_chunks(text):
-            self.act([{"type": "type", "text": chunk, **delay}])
+            try:
+                self.act([{"type": "type", "text": chunk, **delay}])
+            except errors.DesktopSandboxError as error:
+                typed_before(error, done, len(text))
+                raise
+            done += len(chunk)
 
     def press(self, key: str | Sequence[str], *, repeat: int = 1) -> None:
         """Press a key or a combination: "enter", "ctrl+s" or ["ctrl", "s"]."""
@@ -277,13 +291,18 @@ class Desktop:
     def launch(self, application: str | Sequence[str], uri: str | None = None) -> int:
         """Start an app by name, desktop file, or program and arguments; its process id. It runs on by itself."""
         app = application if isinstance(application, str) else list(application)
-        body = {"app": app, "uri": uri}
-        pid: int = (self._connection.request("POST", f"{self._path}/launch", body=body)).json()["pid"]
+        pid: int = (self._driving("POST", "launch", {"app": app, "uri": uri})).json()["pid"]
         return pid
 
     def open(self, file_or_url: str) -> None:
         """Open a file or an address with the desktop's default app."""
-        self._connection.request("POST", f"{self._path}/open", body={"target": file_or_url})
+        self._driving("POST", "open", {"target": file_or_url})
+
+    def _driving(self, method: str, what: str, body: dict[str, Any]) -> httpx.Response:
+        """What is refused, or waits `wait_for_control` seconds, while a person drives."""
+        wait = _DRIVING_S + self.wait_for_control
+        asked = waiting(body, self.wait_for_control)
+        return self._connection.request(method, f"{self._path}/{what}", body=asked, timeout=wait)
 
     def _click(self, x: int | None, y: int | None, button: Button, count: int, modifiers: Sequence[str]) -> None:
         self.act([{"type": "click", **at(x, y), "button": button, "count": count, **held(modifiers)}])

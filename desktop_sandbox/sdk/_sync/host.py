@@ -43,6 +43,27 @@ class Host:
         """Remove a template from the server's disk."""
         self._connection.request("DELETE", f"/v1/templates/{segment(name)}")
 
+    def export_template(self, name: str) -> Iterator[bytes]:
+        """A template, with the image below it, as one signed file, in pieces, to be written to disk.
+
+        `name` is its own, or its folder's, as a snapshot that needs it names it. It takes seconds to begin.
+        """
+        with self._connection.stream("GET", f"/v1/templates/{segment(name)}/export") as response:
+            yield from response.iter_bytes()
+
+    def import_template(self, data: BinaryIO | Iterable[bytes] | Iterable[bytes]) -> TemplateInfo:
+        """Take a template, and its image unless it is there, from such a file: an open one, or its pieces.
+
+        It is there whole afterwards or not at all. Its `state` is `stale` where sandboxes are not made from it any
+        more, because its recipe is another here; snapshots taken over it fit all the same.
+
+        Raises UntrustedError unless this host or one that is trusted signed it, SnapshotMismatchError that says what
+        does not fit, ConflictError if it is there already.
+        """
+        content = runtime.sync_chunks(data)
+        answer = self._connection.request("PUT", "/v1/templates/import", content=content, timeout=None)
+        return parse_template(answer.json())
+
     def snapshots(self) -> builtins.list[SnapshotInfo]:
         """All snapshots, oldest first."""
         answer = self._connection.request("GET", "/v1/snapshots")
@@ -107,7 +128,7 @@ class Host:
         return key
 
     def trusted(self) -> dict[str, str]:
-        """Keys whose snapshots may be imported, by name."""
+        """Keys whose snapshots and templates may be imported, by name."""
         found = (self._connection.request("GET", "/v1/trust")).json()["keys"]
         return {item["name"]: item["key"] for item in found}
 

@@ -63,7 +63,7 @@ class Sandbox(Desktop, Elements, Eyes):
         self.ports = Ports(connection, self._path)
         self.stream = Stream(connection, self._path)
         self.control = Control(connection, self._path)
-        self.clipboard = Clipboard(connection, self._path)
+        self.clipboard = Clipboard(connection, self._path, lambda: self.wait_for_control)
         self.recordings = Recordings(connection, self._path)
         self.network = Network(connection, self._path)
 
@@ -180,7 +180,7 @@ class Sandbox(Desktop, Elements, Eyes):
     def set_screen_size(self, width: int, height: int) -> SandboxInfo:
         """Change the screen's size, live."""
         body = {"width": width, "height": height}
-        return self._learn((self._connection.request("PUT", f"{self._path}/resolution", body=body)).json())
+        return self._learn((self._driving("PUT", "resolution", body)).json())
 
     # --- saved and brought back
 
@@ -223,6 +223,17 @@ class Sandbox(Desktop, Elements, Eyes):
         patience = CREATE_TIMEOUT_S if from_disk else SAVE_TIMEOUT_S
         answer = self._connection.request("POST", f"{self._path}/resume", body=body, timeout=patience)
         return self._moved(answer.json())
+
+    def freeze(self) -> SandboxInfo:
+        """Let it stand still in memory at once, whatever works in it; the next call wakes it within milliseconds.
+
+        Idle ones do so by themselves (`freeze_after`). Raises ConflictError while somebody watches it or waits for it.
+        """
+        return self._learn((self._connection.request("POST", f"{self._path}/freeze")).json())
+
+    def thaw(self) -> SandboxInfo:
+        """Wake it, with the right time. Any call does that, too."""
+        return self._learn((self._connection.request("POST", f"{self._path}/thaw")).json())
 
     def snapshots(self) -> builtins.list[SnapshotInfo]:
         """Its snapshots, and those that it descends from, oldest first."""

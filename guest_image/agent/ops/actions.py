@@ -49,7 +49,8 @@ async def actions_run(call: Call, *, batch_id: str | None, actions: list[Any]) -
         await asyncio.wait([done], timeout=_STOP_S)
         if not done.done():
             agent.actor.replace()
-            raise OpError("cancelled", "the X server hangs; the batch was given up") from None
+            at = {"index": batch.index}
+            raise OpError("cancelled", "the X server hangs; the batch was given up", detail=at) from None
         raise OpError("cancelled", "the batch was cancelled", detail=_partial(done)) from None
 
 
@@ -69,7 +70,7 @@ def _begin(
         return run_batch(performer, actions, batch.cancelled.is_set, batch.progress)
 
     running = agent.actor.start(work)
-    watch = _Watch(agent, batch, running, _longest_s(actions))
+    watch = _Watch(agent, batch, running)
 
     def settle(ran: asyncio.Future[dict[str, Any]]) -> None:
         watch.stop()
@@ -97,20 +98,17 @@ def _read_events(display: Any) -> None:
         display.next_event()
 
 
-def _longest_s(actions: list[Any]) -> float:
-    """The longest that an action of the batch means to take by itself, in seconds."""
-    times = [each.get("duration_ms") for each in actions if isinstance(each, dict)]
-    return max((time for time in times if isinstance(time, (int, float))), default=0) / 1000
-
-
 class _Watch:
-    """Gives the batch up when the performer has said nothing for too long: the X server hangs."""
+    """Gives the batch up when the performer has said nothing for too long: the X server hangs.
 
-    def __init__(self, agent: Agent, batch: Batch, running: asyncio.Future[dict[str, Any]], longest_s: float) -> None:
+    One that waits, for a time or for an application, says again and again that it is there (x/batch.py).
+    """
+
+    def __init__(self, agent: Agent, batch: Batch, running: asyncio.Future[dict[str, Any]]) -> None:
         self._agent = agent
         self._batch = batch
         self._running = running
-        self._silence_s = agent.config.x_timeout_s + longest_s
+        self._silence_s = agent.config.x_timeout_s
         self._every_s = min(1.0, agent.config.x_timeout_s)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(self._every_s, self._look)

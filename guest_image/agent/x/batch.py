@@ -21,7 +21,8 @@ def run_batch(
 
     Returns {"results": [a result for each action that was done], "failed": None or {"index", "code", "message", "hint",
     "partial"}}. All actions are read before the first is done, so that a malformed one does nothing by halves. Calls
-    `progress` with {"index", ...} between actions and while long ones run.
+    `progress` with {"index", ...} between actions, while long ones run, and whenever one looks whether it was
+    cancelled: what still looks does not hang.
     """
     results: list[dict[str, Any]] = []
     try:
@@ -33,7 +34,7 @@ def run_batch(
             if cancelled():
                 raise ActionFailed("cancelled", f"the batch was cancelled before action {index}")
             told = _Told(index, progress)
-            results.append(performer.perform(action, cancelled=cancelled, progress=told))
+            results.append(performer.perform(action, cancelled=told.when_asked(cancelled), progress=told))
     except _Malformed as error:
         return {"results": results, "failed": _failure(error.index, error.failure)}
     except ActionFailed as failure:
@@ -60,6 +61,15 @@ class _Told:
 
     def __call__(self, report: dict[str, Any]) -> None:
         self._progress({"index": self._index, **report})
+
+    def when_asked(self, cancelled: Callable[[], bool]) -> Callable[[], bool]:
+        """`cancelled`, which is told as progress, too: whoever asks whether to go on got its last answer from X."""
+
+        def ask() -> bool:
+            self({})
+            return cancelled()
+
+        return ask
 
 
 def _read(index: int, wire: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from guest_image.agent.x.connection import Connection
 from guest_image.agent.x.drain import Drain
 from guest_image.agent.x.failure import ActionFailed
 from guest_image.agent.x.keyboard import Keyboard
+from guest_image.agent.x.pauses import pause_until
 
 CHUNK = 48
 AHEAD = 3
@@ -26,7 +27,8 @@ POINTER_S = 4.0
 
 
 class Typist:
-    """One per connection. `Cancelled` and `progress` are asked and told between chunks of 48 characters."""
+    """One per connection. `cancelled` is asked, and `progress` told, between chunks of 48 characters; in waits the
+    first again and again."""
 
     def __init__(self, connection: Connection) -> None:
         self._display = connection.display
@@ -70,8 +72,14 @@ class Typist:
             self.keyboard.stroke(stroke, shift)
         self._display.flush()
         if delay_ms and start + 1 < len(keysyms):
-            time.sleep(delay_ms / 1000)
+            self._pause(delay_ms, cancelled, text, start + len(plan.strokes))
         return len(plan.strokes)
+
+    def _pause(self, delay_ms: int, cancelled: Callable[[], bool], text: str, done: int) -> None:
+        try:
+            pause_until(time.monotonic() + delay_ms / 1000, cancelled, "typing")
+        except ActionFailed:
+            raise _stopped("cancelled", text, done) from None
 
     def _keep_pace(
         self, number: int, tickets: deque[list[int]], done: int, cancelled: Callable[[], bool], text: str
