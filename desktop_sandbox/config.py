@@ -7,6 +7,11 @@ nothing.
     HOME/api-key
     DESKTOP_SANDBOX_BIND            host:port the server listens on; default 127.0.0.1:8700
     DESKTOP_SANDBOX_MAX_SANDBOXES   how many sandboxes at once at most; default 256
+    DESKTOP_SANDBOX_RESERVE_MEMORY_MIB  memory that is kept free for the host; default 1024
+    DESKTOP_SANDBOX_RESERVE_DISK_MIB  disk that is kept free for the host; default 2048
+    DESKTOP_SANDBOX_KEEP_CHECKPOINTS  so many of a sandbox's newest checkpoints without a name or tag are kept, older
+                                    ones go by themselves; default 0: all are kept
+    DESKTOP_SANDBOX_CHECKPOINT_HOURS  checkpoints without a name or tag go after so many hours; default 0: never
     DESKTOP_SANDBOX_TRANSLATION_MIB  room for a machine's translated code under emulation; default: a 24th of the
                                     host's memory, 256 at least and 1024 at most
     DESKTOP_SANDBOX_FREEZE_AFTER    seconds without use after which an idle desktop stands still in memory; 0: never;
@@ -63,6 +68,10 @@ class ServerConfig:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     max_sandboxes: int = 256
+    reserve_memory_mib: int = 1024
+    reserve_disk_mib: int = 2048
+    keep_checkpoints: int = 0
+    checkpoint_hours: int = 0
     translation_mib: int = TRANSLATION_MIB
     freeze_after_s: float = 10.0
     warm_pool: int = 0
@@ -180,6 +189,10 @@ def server_config(
         host=host,
         port=port,
         max_sandboxes=_number(environ, "DESKTOP_SANDBOX_MAX_SANDBOXES", 256, 1, 100_000),
+        reserve_memory_mib=_number(environ, "DESKTOP_SANDBOX_RESERVE_MEMORY_MIB", 1024, 0, 1 << 30),
+        reserve_disk_mib=_number(environ, "DESKTOP_SANDBOX_RESERVE_DISK_MIB", 2048, 0, 1 << 30),
+        keep_checkpoints=_number(environ, "DESKTOP_SANDBOX_KEEP_CHECKPOINTS", 0, 0, 1_000_000),
+        checkpoint_hours=_number(environ, "DESKTOP_SANDBOX_CHECKPOINT_HOURS", 0, 0, 1_000_000),
         translation_mib=_number(environ, "DESKTOP_SANDBOX_TRANSLATION_MIB", default_translation_mib(), 32, 2048),
         freeze_after_s=float(_number(environ, "DESKTOP_SANDBOX_FREEZE_AFTER", 10, 0, 1_000_000)),
         warm_pool=_number(environ, "DESKTOP_SANDBOX_WARM_POOL", 0, 0, 256),

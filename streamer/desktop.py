@@ -169,7 +169,8 @@ class Desktop:
                 self.reassign(audience.viewers[number])
                 return  # the audiences have changed: the rest at the next tick
         for viewer in self.viewers.values():
-            if viewer.parting.returns(viewer.keeps_up and self._is_near(viewer), now):
+            parting = viewer.parting
+            if parting.apart and parting.returns(viewer.keeps_up and self._is_near(viewer), now):
                 self.reassign(viewer)
                 return
 

@@ -35,6 +35,11 @@ class Parting:
         """Whether it has one."""
         return self.always or self._apart
 
+    @property
+    def apart(self) -> bool:
+        """Whether it has one because it could not keep up."""
+        return self._apart
+
     def part(self, now: float) -> None:
         """It cannot keep up with the others."""
         if not self.alone:

@@ -86,6 +86,16 @@ class FakeSnapshots(FakeBase):
         expires = info.expires_at if timeout_s is None else time.time() + timeout_s
         return self._replace(sandbox_id, state=SandboxState.RUNNING, expires_at=expires)
 
+    async def freeze(self, sandbox_id: str) -> SandboxInfo:
+        await self._enter("freeze")
+        self._sandbox(sandbox_id, running=True)
+        return self._replace(sandbox_id, frozen=True)
+
+    async def thaw(self, sandbox_id: str) -> SandboxInfo:
+        await self._enter("thaw")
+        self._sandbox(sandbox_id, running=True)
+        return self._replace(sandbox_id, frozen=False)
+
     async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
         if sandbox_id is not None:
             self._sandbox(sandbox_id)
@@ -123,6 +133,28 @@ class FakeSnapshots(FakeBase):
         again = dataclasses.replace(found, id=f"ss-{next(self._numbers):08x}", name=name)
         self.saved[again.id] = again
         return again
+
+    async def export_template(self, name: str) -> tuple[int, AsyncIterator[bytes]]:
+        if self.templates_ready.get(name) != "ready":
+            raise errors.NotFoundError(f"template {name} is not ready", hint="template build")
+        content = b"DSTMPL1\n" + name.encode()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        return len(content), pieces()
+
+    async def import_template(self, data: AsyncIterator[bytes]) -> TemplateInfo:
+        content = b"".join([piece async for piece in data])
+        if not content.startswith(b"DSTMPL1\n"):
+            raise errors.InvalidRequestError("this file is no exported template")
+        if not self.trusting:
+            raise errors.UntrustedError("nobody trusts the signer", hint="trust add")
+        name = content[8:].decode()
+        if self.templates_ready.get(name) == "ready":
+            raise errors.ConflictError(f"template {name} is here already", hint="use it")
+        self.templates_ready[name] = "ready"
+        return next(info for info in await self.templates() if info.name == name)
 
     async def signing_key(self) -> str:
         return "ed25519:own"

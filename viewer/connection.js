@@ -89,7 +89,7 @@ export class Connection {
       case 'up':
         return this.#up(event.kind, now);
       case 'down':
-        if (event.kind === this.trying || event.kind === this.shown) this.#note(event.reason ?? null);
+        if (event.kind === this.shown || (this.shown === null && event.kind === this.trying)) this.#note(event.reason ?? null);
         return this.#down(event.kind, event.cause, now);
       case 'over':
         return this.#over(event.reason, event.why);

@@ -161,7 +161,9 @@ export class Control {
     const further = choices.slice(1).map(({ want, text, hint }) =>
       element('button', { type: 'button', title: hint, onclick: () => (byId('menu', HTMLElement).hidePopover(), this.#want(want)) }, text),
     );
+    const hadFocus = this.menu.contains(document.activeElement);
     this.menu.replaceChildren(element('h2', {}, label), ...further);
+    if (hadFocus) (further[0] ?? byId('menu', HTMLElement).querySelector('button'))?.focus();
   }
 
   /** @param {string | null} who */

@@ -165,7 +165,7 @@ export class Input {
     this.#newest = null;
     clearTimeout(this.#pointTimer);
     if (this.#drives || held) this.host.send(message.release());
-    this.#keepTime();
+    this.#send([]);
   }
 
   /** One timer for what is due next, and one while something is held. */

@@ -70,7 +70,7 @@ export class Keyboard {
       return { messages: [], prevent: false };
     }
     if (LOCAL.has(fields.key)) return { messages: [], prevent: false };
-    if (fields.repeat) return { messages: [], prevent: !isPaste(fields) };
+    if (fields.repeat) return { messages: [], prevent: true };
     const before = this.#settlePhantom(fields, now);
     const messages = [...before, ...this.#sync(fields)];
     this.#noteChord(fields);

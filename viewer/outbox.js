@@ -98,6 +98,7 @@ export class Outbox {
 
   /** Control or the connection is gone: what waits must not be done later. */
   forget() {
+    if (this.#queue.some(isPaste)) this.problems.push('the window was left before the desktop had taken it, and so was not what came after it');
     this.#queue = [];
     this.#unpressed.clear();
   }

@@ -7,7 +7,7 @@
  */
 
 /** @type {Record<string, string>} */
-const KINDS = { checkpoint: 'Checkpoint', fork: 'Before a fork', pause: 'Pause' };
+const KINDS = { checkpoint: 'Checkpoint', fork: 'Before a fork', pause: 'Pause', import: 'Imported' };
 const MOST_DEPTH = 6;
 
 /** @param {Snapshot} snapshot @returns {string} */

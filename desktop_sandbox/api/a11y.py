@@ -107,7 +107,7 @@ async def change_window(request: Request, sandbox_id: str, body: shapes.ChangeWi
         def changing() -> Awaitable[dict[str, Any]]:
             return the.node.change_window(sandbox_id, change)
 
-        done = await the.views.as_agent(sandbox_id, changing)
+        done = await the.views.as_agent(sandbox_id, changing, body.wait_for_control)
         window = done["window"]
         windows = [window_json(each) for each in await the.node.windows(sandbox_id)]
         now = None if window is None else window_json(window)
@@ -125,7 +125,7 @@ async def launch_window(request: Request, sandbox_id: str, body: shapes.LaunchWi
         def launching() -> Awaitable[tuple[int, dict[str, Any]]]:
             return the.node.launch_window(sandbox_id, body.app, body.uri, body.timeout)
 
-        pid, window = await the.views.as_agent(sandbox_id, launching)
+        pid, window = await the.views.as_agent(sandbox_id, launching, body.wait_for_control)
         return answer_json({"pid": pid, "window": window_json(window)})
 
     return await the.once.run(request, work, repeatable=False)

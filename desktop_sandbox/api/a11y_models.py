@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from desktop_sandbox.api.desktop_models import Window
-from desktop_sandbox.api.shapes import Model, PathText
+from desktop_sandbox.api.shapes import Model, PathText, WaitForControl
 
 MatchKind = Literal["substring", "exact", "regex"]
 ScopeKind = Literal["focused", "all"]
@@ -101,6 +101,7 @@ class ChangeWindow(Model):
     width: Size | None = None
     height: Size | None = None
     timeout: float = Field(default=5, ge=0, le=60, description="Seconds it may take to happen.")
+    wait_for_control: WaitForControl = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -133,6 +134,7 @@ class LaunchWindow(Model):
     app: PathText | list[str] = Field(examples=["mousepad"], min_length=1)
     uri: PathText | None = Field(default=None, description="What it shall open.")
     timeout: float = Field(default=30, ge=0, le=300)
+    wait_for_control: WaitForControl = 0
 
 
 class LaunchedWindow(Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from desktop_sandbox.api import desktop_models, stream_models
+from desktop_sandbox.api.access import grant_of
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.services import Services, answer_json, json_response, moment, services
 from desktop_sandbox.stream.lease import Ask
@@ -92,12 +94,27 @@ async def get_clipboard(request: Request, sandbox_id: str) -> Response:
 
 
 @router.put("/clipboard", operation_id="set_clipboard", status_code=204)
-async def set_clipboard(request: Request, sandbox_id: str, body: desktop_models.Clipboard) -> Response:
+async def set_clipboard(request: Request, sandbox_id: str, body: desktop_models.SetClipboard) -> Response:
     """Put text into the desktop's clipboard, at most 1 MiB."""
     the = services(request)
 
+    def setting() -> Awaitable[None]:
+        return the.node.set_clipboard(sandbox_id, body.text)
+
+    return await fill_clipboard(request, sandbox_id, setting, body.wait_for_control)
+
+
+async def fill_clipboard(
+    request: Request, sandbox_id: str, setting: Callable[[], Awaitable[None]], wait_s: float
+) -> Response:
+    """Put something into the clipboard: for the agent only while no person drives, who may be pasting just now."""
+    the = services(request)
+
     async def work() -> Answer:
-        await the.node.set_clipboard(sandbox_id, body.text)
+        if grant_of(request).token is None:
+            await the.views.as_agent(sandbox_id, setting, wait_s)
+        else:
+            await setting()
         return Answer(204, b"")
 
     return await the.once.run(request, work)

@@ -2,30 +2,24 @@
 
 import hashlib
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from actions.model import CursorPosition, Wait
-from actions.model import Screenshot as ScreenshotAction
 from actions.validate import ActionValueError, parse_actions
 from desktop_sandbox import errors
 from desktop_sandbox.api import desktop_models, shapes
+from desktop_sandbox.api.acting import Acting
 from desktop_sandbox.api.answer import Answer
 from desktop_sandbox.api.keys import request_key
-from desktop_sandbox.api.looking import ActWatch
-from desktop_sandbox.api.pictures import picture_json, spec_of
 from desktop_sandbox.api.services import answer_json, json_response, services
-from desktop_sandbox.node.facts import BatchResult, ScreenshotSpec
+from desktop_sandbox.node.facts import ScreenshotSpec
 from desktop_sandbox.problem import plain
 
 router = APIRouter(prefix="/v1/sandboxes/{sandbox_id}", tags=["desktop"])
 
-SETTLED_MS = 100
-_HARMLESS = (ScreenshotAction, CursorPosition, Wait)
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _PICTURES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -47,7 +41,9 @@ async def act(request: Request, sandbox_id: str, body: desktop_models.RunActions
     """Run a batch of actions.
 
     They are done in order, and the first that fails halts the batch: the answer is then the problem
-    `action-failed`, whose evidence says which (`index`) and what was done before it (`results`, `screenshots`).
+    `action-failed`, whose evidence says which (`index`) and what was done before it (`results`, `screenshots`). One
+    that takes longer than its `timeout` is answered `deadline`, with the same evidence. `index` is null where all was
+    done but not what was to be seen afterwards.
     """
     the = services(request)
     try:
@@ -57,28 +53,25 @@ async def act(request: Request, sandbox_id: str, body: desktop_models.RunActions
         raise errors.InvalidActionError(
             f"{place}{error.message}", hint=error.hint, index=error.index, field=error.field
         ) from None
-    spec = _final_spec(body.screenshot)
-    batch_id = request_key(request) or str(uuid4())
+    job = Acting(the, sandbox_id, actions, request_key(request) or str(uuid4()), body)
+    return await the.once.run(request, job.work, halt=job.halt)
 
-    seen = None if body.changes is False else ActWatch(the.eyes, sandbox_id, body.changes, spec)
 
-    async def acting() -> BatchResult:
-        if seen is not None:
-            await seen.begin()
-        now = spec if seen is None else None
-        return await the.node.act(sandbox_id, actions, batch_id=batch_id, screenshot=now, timeout_s=body.timeout)
+@router.delete("/actions/{key:path}", operation_id="cancel_actions", status_code=204)
+async def cancel(
+    request: Request,
+    sandbox_id: str,
+    key: Annotated[
+        str, Path(max_length=255, pattern="^[!-~]+$", description="The Idempotency-Key of the batch's own request.")
+    ],
+) -> Response:
+    """Cancel a batch of actions that runs or waits for its turn; answered when it has stopped.
 
-    async def work() -> Answer:
-        if all(isinstance(action, _HARMLESS) for action in actions):
-            result = await acting()
-        else:
-            result = await the.views.as_agent(sandbox_id, acting, body.wait_for_control)
-        if seen is None:
-            return _batch_answer(result)
-        final, changes = await seen.end()
-        return _batch_answer(replace(result, final=final), changes)
-
-    return await the.once.run(request, work)
+    Its own request, and each repeat of it, is then answered `action-failed` with the code `cancelled`: the evidence
+    says what was done before (`results`), and how much of the action at `index` (`partial`).
+    """
+    await services(request).once.cancel(f"/v1/sandboxes/{sandbox_id}/actions", key)
+    return Response(status_code=204)
 
 
 @router.get("/screenshot", operation_id="take_screenshot", response_class=Response, responses=_PICTURES)
@@ -147,7 +140,7 @@ async def launch(request: Request, sandbox_id: str, body: desktop_models.Launch)
         def launching() -> Awaitable[int]:
             return the.node.launch(sandbox_id, body.app, body.uri)
 
-        return answer_json({"pid": await the.views.as_agent(sandbox_id, launching)})
+        return answer_json({"pid": await the.views.as_agent(sandbox_id, launching, body.wait_for_control)})
 
     return await the.once.run(request, work, repeatable=False)
 
@@ -158,40 +151,10 @@ async def open_(request: Request, sandbox_id: str, body: desktop_models.Open) ->
     the = services(request)
 
     async def work() -> Answer:
-        await the.views.as_agent(sandbox_id, lambda: the.node.open(sandbox_id, body.target))
+        def opening() -> Awaitable[None]:
+            return the.node.open(sandbox_id, body.target)
+
+        await the.views.as_agent(sandbox_id, opening, body.wait_for_control)
         return Answer(204, b"")
 
     return await the.once.run(request, work, repeatable=False)
-
-
-def _final_spec(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec | None:
-    """How the picture at the end is made; by itself it waits until the screen has settled."""
-    if wish is False:
-        return None
-    spec = spec_of(wish)
-    return replace(spec, stable_ms=SETTLED_MS) if spec.stable_ms is None else spec
-
-
-def _batch_answer(result: BatchResult, changes: dict[str, Any] | None = None) -> Answer:
-    done = [plain(entry) for entry in result.results]
-    pictures = {str(index): picture_json(shot) for index, shot in result.screenshots.items()}
-    asked = {} if changes is None else {"changes": changes}
-    final = None if result.final is None else picture_json(result.final)
-    if result.failed is not None:
-        failed = dict(result.failed)
-        index = failed.get("index")
-        raise errors.ActionFailedError(
-            f"action {index} failed: {failed.get('message')}",
-            hint=failed.get("hint"),
-            index=index,
-            code=failed.get("code"),
-            partial=failed.get("partial"),
-            results=done,
-            screenshots=pictures,
-            screenshot=final,
-            **asked,
-        )
-    full = {"results": done, "screenshots": pictures, "screenshot": final, **asked}
-    if not pictures and final is None:
-        return answer_json(full)
-    return answer_json(full, kept={"results": done, "screenshots": {}, "screenshot": None, **asked})

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from desktop_sandbox.api.shapes import ImageFormat, Model, PathText, TimeoutS
+from desktop_sandbox.api.shapes import ImageFormat, Model, PathText, TimeoutS, WaitForControl
 
 
 class ScreenshotOptions(Model):
@@ -65,7 +65,9 @@ class RunActions(Model):
         default=False,
         description="true or options: say what changed on the screen, once it has settled; `screenshot` is of then.",
     )
-    timeout: TimeoutS | None = Field(default=None, description="Seconds for the whole batch.")
+    timeout: TimeoutS | None = Field(
+        default=None, description="Seconds for the whole batch; null: as long as such actions may take."
+    )
     wait_for_control: float = Field(
         default=0, ge=0, le=3600, description="Seconds to wait while a person drives, before this is refused."
     )
@@ -95,6 +97,7 @@ class Launch(Model):
 
     app: PathText | list[str] = Field(examples=["xterm"], min_length=1)
     uri: PathText | None = Field(default=None, description="What it shall open.")
+    wait_for_control: WaitForControl = 0
 
 
 class Launched(Model):
@@ -107,6 +110,7 @@ class Open(Model):
     """A file or address for the desktop's default app."""
 
     target: PathText = Field(examples=["https://example.org"])
+    wait_for_control: WaitForControl = 0
 
 
 class Window(BaseModel):
@@ -134,3 +138,9 @@ class Clipboard(Model):
     """Text in the clipboard."""
 
     text: str = Field(max_length=1_048_576, examples=["héllo"])
+
+
+class SetClipboard(Clipboard):
+    """Text to put into the clipboard."""
+
+    wait_for_control: WaitForControl = 0

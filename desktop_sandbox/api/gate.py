@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("desktop_sandbox.api")
 
-UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|snapshots/import|links/[^/]+)")
+UPLOAD = re.compile(r"/v1/(sandboxes/[^/]+/files(/archive)?|(snapshots|templates)/import|links/[^/]+)")
 PICTURE = re.compile(r"/v1/sandboxes/[^/]+/clipboard/picture")
 MAX_PICTURE_BYTES = 16 << 20
 WHEP = re.compile(r"/v1/sandboxes/[^/]+/stream/whep")

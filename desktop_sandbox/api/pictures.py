@@ -2,17 +2,19 @@
 
 import asyncio
 import base64
-from typing import Any
+from collections.abc import Awaitable
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from desktop_sandbox.api import desktop_models, eyes_models
-from desktop_sandbox.api.answer import Answer
+from desktop_sandbox.api.control import fill_clipboard
 from desktop_sandbox.api.services import json_response, services
+from desktop_sandbox.api.shapes import WaitForControl
 from desktop_sandbox.errors import InvalidRequestError, NotFoundError
 from desktop_sandbox.node.facts import Screenshot, ScreenshotSpec
 from desktop_sandbox.screen.encode import Cursor
@@ -57,7 +59,9 @@ async def get_clipboard_picture(request: Request, sandbox_id: str) -> Response:
 
 
 @router.put("/clipboard/picture", operation_id="set_clipboard_picture", status_code=204, openapi_extra=_UPLOAD)
-async def set_clipboard_picture(request: Request, sandbox_id: str) -> Response:
+async def set_clipboard_picture(
+    request: Request, sandbox_id: str, wait_for_control: Annotated[WaitForControl, Query()] = 0
+) -> Response:
     """Put a PNG into the desktop's clipboard, at most 16 MiB."""
     the = services(request)
     try:
@@ -65,11 +69,10 @@ async def set_clipboard_picture(request: Request, sandbox_id: str) -> Response:
     except ClientDisconnect:
         raise InvalidRequestError("the upload was cut off; nothing was copied") from None
 
-    async def work() -> Answer:
-        await the.node.set_clipboard_picture(sandbox_id, data)
-        return Answer(204, b"")
+    def setting() -> Awaitable[None]:
+        return the.node.set_clipboard_picture(sandbox_id, data)
 
-    return await the.once.run(request, work)
+    return await fill_clipboard(request, sandbox_id, setting, wait_for_control)
 
 
 def spec_of(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec:

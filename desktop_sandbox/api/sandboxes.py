@@ -100,7 +100,7 @@ async def set_timeout(request: Request, sandbox_id: str, body: models.SetTimeout
 
 
 @router.put("/{sandbox_id}/resolution", operation_id="set_sandbox_resolution", response_model=models.Sandbox)
-async def set_resolution(request: Request, sandbox_id: str, body: shapes.Resolution) -> Response:
+async def set_resolution(request: Request, sandbox_id: str, body: shapes.SetResolution) -> Response:
     """Change the screen's size, live."""
     the = services(request)
 
@@ -108,7 +108,8 @@ async def set_resolution(request: Request, sandbox_id: str, body: shapes.Resolut
         def resizing() -> Awaitable[SandboxInfo]:
             return the.node.set_resolution(sandbox_id, body.width, body.height)
 
-        return answer_json(sandbox_json(await the.views.as_agent(sandbox_id, resizing)))
+        done = await the.views.as_agent(sandbox_id, resizing, body.wait_for_control)
+        return answer_json(sandbox_json(done))
 
     return await the.once.run(request, work)
 

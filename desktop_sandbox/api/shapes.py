@@ -13,6 +13,15 @@ Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Description = Annotated[str, StringConstraints(max_length=4096)]
 TimeoutS = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+WaitForControl = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds to wait while a person drives, before this is refused.",
+    ),
+]
 
 
 class Model(BaseModel):
@@ -26,3 +35,9 @@ class Resolution(Model):
 
     width: int = Field(ge=1, le=16384, examples=[1280])
     height: int = Field(ge=1, le=16384, examples=[800])
+
+
+class SetResolution(Resolution):
+    """A screen size in pixels to take."""
+
+    wait_for_control: WaitForControl = 0

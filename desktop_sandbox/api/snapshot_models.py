@@ -30,7 +30,7 @@ class Snapshot(Model):
     sandbox: str
     parent: str | None
     template: str
-    kind: Literal["checkpoint", "fork", "pause"]
+    kind: Literal["checkpoint", "fork", "pause", "import"]
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     size_bytes: int
     resolution: Resolution

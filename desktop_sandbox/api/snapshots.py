@@ -106,6 +106,31 @@ async def resume(request: Request, sandbox_id: str, body: snapshot_models.Resume
     return await the.once.run(request, work)
 
 
+@router.post("/sandboxes/{sandbox_id}/freeze", operation_id="freeze_sandbox", response_model=models.Sandbox)
+async def freeze(request: Request, sandbox_id: str) -> Response:
+    """Let a sandbox stand still in memory at once, whatever works in it; the next call wakes it.
+
+    A `conflict` while somebody watches it or waits for it. Idle ones do this by themselves.
+    """
+    the = services(request)
+
+    async def work() -> Answer:
+        return answer_json(sandbox_json(await the.node.freeze(sandbox_id)))
+
+    return await the.once.run(request, work)
+
+
+@router.post("/sandboxes/{sandbox_id}/thaw", operation_id="thaw_sandbox", response_model=models.Sandbox)
+async def thaw(request: Request, sandbox_id: str) -> Response:
+    """Wake a sandbox that stands still, with the right time. Of one that is awake nothing changes."""
+    the = services(request)
+
+    async def work() -> Answer:
+        return answer_json(sandbox_json(await the.node.thaw(sandbox_id)))
+
+    return await the.once.run(request, work)
+
+
 @router.get("/snapshots", operation_id="list_snapshots", response_model=snapshot_models.SnapshotList)
 async def list_(
     request: Request,

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 import typer
 
 from desktop_sandbox.cli import a11y_app, eyes_app
-from desktop_sandbox.cli.carrying_app import trust_app
+from desktop_sandbox.cli.carrying_app import add_to_templates, trust_app
 from desktop_sandbox.cli.files_app import files_app
 from desktop_sandbox.cli.network_app import Allow, Deny, Header, Mode, Proxy
 from desktop_sandbox.cli.network_app import add_to as add_network_to
@@ -22,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-template_app = typer.Typer(help="Build, list and remove templates.", no_args_is_help=True, rich_markup_mode=None)
+template_app = typer.Typer(help="Build, list, carry and remove templates.", no_args_is_help=True, rich_markup_mode=None)
+add_to_templates(template_app)
 app.add_typer(template_app, name="template")
 app.add_typer(snapshot_app, name="snapshot")
 app.add_typer(trust_app, name="trust")

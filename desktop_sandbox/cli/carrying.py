@@ -1,4 +1,4 @@
-"""Commands that carry snapshots between hosts: export, import, and whom to trust."""
+"""Commands that carry snapshots and templates between hosts: export, import, and whom to trust."""
 
 from __future__ import annotations
 
@@ -16,22 +16,11 @@ from desktop_sandbox.errors import InvalidRequestError
 
 def export(snapshot: str, file: str, *, as_json: bool) -> None:
     """Write a snapshot to a file, which appears whole or not at all, readable by its owner only: it holds memory."""
-    target = Path(file)
-    aside = target.with_name(f".{target.name}.part-{os.getpid()}")
-    try:
-        with _explained(file, "written"), Host.connect() as host, _new(aside) as out:
-            about = host.get_snapshot(snapshot)
-            for piece in _shown(host.export_snapshot(snapshot), about.size_bytes, "exporting"):
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
-            aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-    if as_json:
-        print_json({"snapshot": snapshot, "file": str(target), "size_bytes": target.stat().st_size})
-    else:
-        print(f"saved {target}, {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
+    with _explained(file, "written"), Host.connect() as host, _whole(Path(file)) as out:
+        about = host.get_snapshot(snapshot)
+        for piece in _shown(host.export_snapshot(snapshot), about.size_bytes, "exporting"):
+            out.write(piece)
+    _tell_saved("snapshot", snapshot, Path(file), as_json=as_json)
 
 
 def import_(file: str, name: str | None, *, as_json: bool) -> None:
@@ -45,6 +34,28 @@ def import_(file: str, name: str | None, *, as_json: bool) -> None:
         print(info.snapshot_id)
 
 
+def export_template(name: str, file: str | None, *, as_json: bool) -> None:
+    """Write a template with its image to a file, as `export` does."""
+    target = Path(file or f"{name}.template")
+    with _explained(str(target), "written"), Host.connect() as host, _whole(target) as out:
+        for piece in _shown(host.export_template(name), None, "exporting"):
+            out.write(piece)
+    _tell_saved("template", name, target, as_json=as_json)
+
+
+def import_template(file: str, *, as_json: bool) -> None:
+    """Take a template from a file; prints its name."""
+    with _explained(file, "read"), Host.connect() as host, Path(file).open("rb") as source:
+        pieces = iter(lambda: source.read(1 << 20), b"")
+        info = host.import_template(_shown(pieces, os.fstat(source.fileno()).st_size, "importing"))
+    if as_json:
+        print_json(info)
+        return
+    print(info.name)
+    if info.state != "ready":
+        print(f"sandboxes are not made from it ({info.why}); snapshots taken over it fit", file=sys.stderr)
+
+
 def trust_add(name: str, key: str) -> None:
     """Trust a key, given as such or as a file that holds it."""
     text = key
@@ -53,7 +64,7 @@ def trust_add(name: str, key: str) -> None:
             text = Path(key).read_text(errors="replace") if Path(key).exists() else key
     with Host.connect() as host:
         host.trust(name, text.strip())
-    print(f"snapshots signed by {name} are taken from now on", file=sys.stderr)
+    print(f"what {name} signed is taken from now on", file=sys.stderr)
 
 
 def trust_ls(*, as_json: bool) -> None:
@@ -73,9 +84,25 @@ def trust_rm(name: str) -> None:
     print(f"{name} is not trusted any more", file=sys.stderr)
 
 
-def _new(path: Path) -> IO[bytes]:
-    """A new file that only its owner can read."""
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+@contextmanager
+def _whole(target: Path) -> Iterator[IO[bytes]]:
+    """A new file that only its owner can read, and that appears when the block ends well."""
+    aside = target.with_name(f".{target.name}.part-{os.getpid()}")
+    try:
+        with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _tell_saved(what: str, name: str, target: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({what: name, "file": str(target), "size_bytes": target.stat().st_size})
+    else:
+        print(f"saved {target}, {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
 
 
 @contextmanager
@@ -90,15 +117,23 @@ def _explained(file: str, what: str) -> Iterator[None]:
         ) from error
 
 
-def _shown(pieces: Iterable[bytes], total: int, what: str) -> Iterator[bytes]:
-    """The pieces, with a bar on stderr where that is a terminal."""
+def _shown(pieces: Iterable[bytes], total: int | None, what: str) -> Iterator[bytes]:
+    """The pieces, with a bar on stderr where that is a terminal; `total` None: what a template's own head says."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from desktop_sandbox.snapshots.envelope import MAX_HEAD_BYTES
+    from desktop_sandbox.snapshots.template_export import expected_bytes
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(what, total=total)
+        begin = b""
         for piece in pieces:
             yield piece
             progress.advance(bar, len(piece))
+            if total is None and len(begin) <= MAX_HEAD_BYTES:
+                begin += piece
+                total = expected_bytes(begin)
+                progress.update(bar, total=total)

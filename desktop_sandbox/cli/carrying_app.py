@@ -1,4 +1,4 @@
-"""Options of the commands that carry snapshots between hosts; what they do is in `carrying`."""
+"""Options of the commands that carry snapshots and templates between hosts; what they do is in `carrying`."""
 
 from typing import Annotated, Optional
 
@@ -6,7 +6,9 @@ import typer
 
 from desktop_sandbox.cli.options import Json
 
-trust_app = typer.Typer(help="Whose snapshots may be imported.", no_args_is_help=True, rich_markup_mode=None)
+trust_app = typer.Typer(
+    help="Whose snapshots and templates may be imported.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def add_to(snapshot_app: typer.Typer) -> None:
@@ -38,6 +40,32 @@ def _import(
     from desktop_sandbox.cli.carrying import import_ as run
 
     run(file, name, as_json=json)
+
+
+def add_to_templates(template_app: typer.Typer) -> None:
+    """Add export and import to the commands about templates."""
+    template_app.command(name="export")(_export_template)
+    template_app.command(name="import")(_import_template)
+
+
+def _export_template(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a template, or its folder's, as a snapshot names it.")
+    ],
+    output: Annotated[Optional[str], typer.Option("--output", "-o", metavar="FILE", help="Else NAME.template.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Write a template, with the image below it, to one signed file."""
+    from desktop_sandbox.cli.carrying import export_template as run
+
+    run(name, output, as_json=json)
+
+
+def _import_template(file: Annotated[str, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+    """Take a template from such a file; prints its name."""
+    from desktop_sandbox.cli.carrying import import_template as run
+
+    run(file, as_json=json)
 
 
 @trust_app.command("add")

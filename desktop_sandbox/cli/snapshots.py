@@ -66,6 +66,18 @@ def resume(sandbox_id: str, timeout: float, *, from_disk: bool, as_json: bool) -
         _say(desktop.resume(timeout or None, from_disk=from_disk), words, as_json=as_json)
 
 
+def freeze(sandbox_id: str, *, as_json: bool) -> None:
+    """Let a sandbox stand still in memory."""
+    with _connected(sandbox_id) as desktop:
+        _say(desktop.freeze(), f"{sandbox_id} stands still; the next call wakes it", as_json=as_json)
+
+
+def thaw(sandbox_id: str, *, as_json: bool) -> None:
+    """Wake a sandbox."""
+    with _connected(sandbox_id) as desktop:
+        _say(desktop.thaw(), f"{sandbox_id} is awake", as_json=as_json)
+
+
 def _say(info: SandboxInfo, words: str, *, as_json: bool) -> None:
     if as_json:
         print_json(info)

@@ -13,7 +13,7 @@ carrying_app.add_to(snapshot_app)
 
 def add_to(app: typer.Typer) -> None:
     """Add those that are called without "snapshot" to the program's commands."""
-    for command in (_checkpoint, _fork, _rollback, _pause, _resume):
+    for command in (_checkpoint, _fork, _rollback, _pause, _resume, _freeze, _thaw):
         app.command(name=command.__name__.removeprefix("_"))(command)
 
 
@@ -73,6 +73,20 @@ def _resume(
     from desktop_sandbox.cli.snapshots import resume as run
 
     run(sandbox, timeout, from_disk=from_disk, as_json=json)
+
+
+def _freeze(sandbox: SandboxId, json: Json = False) -> None:
+    """Let a desktop stand still in memory, whatever works in it; the next call wakes it."""
+    from desktop_sandbox.cli.snapshots import freeze as run
+
+    run(sandbox, as_json=json)
+
+
+def _thaw(sandbox: SandboxId, json: Json = False) -> None:
+    """Wake a desktop that stands still."""
+    from desktop_sandbox.cli.snapshots import thaw as run
+
+    run(sandbox, as_json=json)
 
 
 @snapshot_app.command(name="ls")

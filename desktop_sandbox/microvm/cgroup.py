@@ -12,7 +12,8 @@ ROOT = Path("/sys/fs/cgroup")
 _MIB = 1024**2
 # QEMU itself and its threads, beside the guest's RAM and its translated code
 _OVERHEAD_MIB = 512
-_MAX_TASKS = 64
+MAX_TASKS = 256
+"""Threads of one machine: QEMU has up to 64 for requests to its disk alone, and ends where it cannot have one."""
 
 
 class Cgroup:
@@ -41,7 +42,7 @@ class Cgroup:
         try:
             group.mkdir(exist_ok=True)
             (group / "memory.max").write_text(str((memory_mib + _OVERHEAD_MIB) * _MIB))
-            (group / "pids.max").write_text(str(_MAX_TASKS))
+            (group / "pids.max").write_text(str(MAX_TASKS))
             with contextlib.suppress(OSError):
                 (group / "memory.swap.max").write_text("0")
             (group / "cgroup.procs").write_text(str(pid))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LEFT = 4096
-_PORT_S = 10.0
+_PORT_S = 20.0
 _LOOKS, _LOOK_S = 300, 0.001
 _MAX_BACKLOG_BYTES = 8 << 20
 _EVENT_BURST, _EVENTS_A_SECOND = 500.0, 100.0

@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import shlex
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,13 +23,15 @@ from desktop_sandbox.microvm.cgroup import Cgroup
 from desktop_sandbox.microvm.command_line import PORTS, Boot, Descriptors, MachineShape, qemu_arguments
 from desktop_sandbox.microvm.host import QemuBuild, boot_id
 from desktop_sandbox.microvm.jail import Jail
-from desktop_sandbox.microvm.private_pages import GuestRam
-from desktop_sandbox.microvm.process import Process, ProcessId, start_process
+from desktop_sandbox.microvm.private_pages import GuestRam, ram_address
+from desktop_sandbox.microvm.process import Process, ProcessId, file_limit, start_process
 from desktop_sandbox.microvm.qmp import Qmp
 
 RECORD = "machine.json"
 _LOG_LIMIT_BYTES = 4 * 1024**2
 _LOG_KEEP_BYTES = 256 * 1024
+_CONNECT_S = 10.0
+_TRY_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,6 @@ class Machine:
         devices_only: bool = False,
         origin: str = "",
         tap: int | None = None,
-        file_limit_bytes: int = 1 << 40,
     ) -> Machine:
         """Start QEMU; its vCPUs stand still until `resume`. Raises MachineError; then no process is left.
 
@@ -105,7 +106,6 @@ class Machine:
                 boot,
                 devices_only,
                 tap,
-                file_limit_bytes,
             )
         )
         try:
@@ -130,29 +130,36 @@ class Machine:
             )
             memory_mib = shape.memory_mib + hypervisor.accelerator.translated_mib
             hypervisor.cgroup.enclose(machine_id, process.pid, memory_mib)
-            qmp = await _connect(directory, machine_id, process)
+            qmp = await _connect(directory, machine_id, process, _CONNECT_S)
         except BaseException:
             await asyncio.shield(process.kill())
+            hypervisor.cgroup.remove(machine_id)
             raise
         return cls(machine_id, directory, shape, process, qmp)
 
     @classmethod
-    async def adopt(cls, directory: Path) -> Machine:
-        """Take over a machine that a server before this one started. Raises MachineError if it is gone."""
+    async def adopt(cls, directory: Path, patience_s: float = _CONNECT_S) -> Machine:
+        """Take over a machine that a server before this one started.
+
+        Raises MachineError if it is gone, or lives and does not answer within `patience_s`.
+        """
         record = read_record(directory)
         if record is None:
             raise MachineError("the machine left no record of its process")
-        identity = ProcessId(**record["process"])
+        try:
+            machine_id, identity, shape = record["id"], ProcessId(**record["process"]), MachineShape(**record["shape"])
+        except (KeyError, TypeError) as error:
+            raise MachineError(f"the record of the machine's process cannot be read: {error}") from None
         if identity.boot != boot_id() or not identity.alive():
             raise MachineError(f"the machine's process {identity.pid} is gone")
         process = Process(identity)
         process.go_on()  # that server may have died in the midst of holding it
         try:
-            qmp = await _connect(directory, record["id"], process)
+            qmp = await _connect(directory, machine_id, process, patience_s)
         except BaseException:
             process.close()
             raise
-        return cls(record["id"], directory, MachineShape(**record["shape"]), process, qmp)
+        return cls(machine_id, directory, shape, process, qmp)
 
     def port_paths(self) -> tuple[str, str, str]:
         """Paths of the agent's sockets (control, bulk, input), below the length limit of socket addresses."""
@@ -189,12 +196,18 @@ class Machine:
         """Let the vCPUs stand still; the disk is drained."""
         await self.qmp.execute("stop")
 
+    async def status(self) -> str:
+        """QEMU's word for its state: "running", "paused", "io-error" (it cannot write its disk) and others."""
+        return str((await self.qmp.execute("query-status"))["status"])
+
     def ram(self) -> GuestRam:
         """Where guest RAM lies in the process."""
         pid = self.process.pid
-        return GuestRam(
-            pid, ram_address(Path(f"/proc/{pid}/maps").read_text(), self.shape.ram_bytes), self.shape.ram_bytes
-        )
+        try:
+            maps = Path(f"/proc/{pid}/maps").read_text()
+        except OSError as error:
+            raise _unseen(pid, error) from error
+        return GuestRam(pid, ram_address(maps, self.shape.ram_bytes), self.shape.ram_bytes)
 
     def open_memory(self) -> tuple[int, int]:
         """A read-only descriptor of the process's memory, and the address in it where guest RAM begins.
@@ -202,7 +215,10 @@ class Machine:
         The descriptor can be given to a process without any power over this one. The caller closes it.
         """
         ram = self.ram()
-        return os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY | os.O_CLOEXEC), ram.base
+        try:
+            return os.open(f"/proc/{ram.pid}/mem", os.O_RDONLY | os.O_CLOEXEC), ram.base
+        except OSError as error:
+            raise _unseen(ram.pid, error) from error
 
     def serial_tail(self, size_bytes: int = 2000) -> str:
         """The end of the guest's console log."""
@@ -232,6 +248,10 @@ class Machine:
         self.process.close()
 
 
+def _unseen(pid: int, error: OSError) -> MachineError:
+    return MachineError(f"the memory of the machine's process {pid} cannot be looked at: {error.strerror}")
+
+
 def read_record(directory: Path) -> dict[str, Any] | None:
     """What a machine's directory says of its process; None if nothing readable."""
     try:
@@ -249,21 +269,6 @@ def tail(path: Path, size_bytes: int) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
-
-
-def ram_address(maps: str, ram_bytes: int) -> int:
-    """Where guest RAM lies in a VM process, from its /proc/PID/maps: the one mapping of a memfd with just that size."""
-    found = []
-    for line in maps.splitlines():
-        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+\s+/memfd:guest-ram", line)
-        if match:
-            low, high, offset = (int(match.group(i), 16) for i in (1, 2, 3))
-            found.append((low, high, offset))
-    # the kernel may show one mapping in pieces
-    found.sort()
-    if not found or found[0][2] != 0 or found[-1][1] - found[0][0] != ram_bytes:
-        raise MachineError("guest RAM is not found in the machine's process", mappings=found)
-    return found[0][0]
 
 
 def socket_path(directory: Path, name: str) -> str:
@@ -290,15 +295,23 @@ def forget_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-async def _connect(directory: Path, machine_id: str, process: Process) -> Qmp:
-    try:
-        return await Qmp.connect(socket_path(directory, "qmp"), machine_id)
-    except MachineError as error:
-        state = "still runs" if process.alive() else "has ended"
-        log = tail(directory / "qemu.log", 800).strip()
-        raise MachineError(
-            f"{error.message}; QEMU {state}", hint=log or None, serial=tail(directory / "serial.log", 2000)
-        ) from error
+async def _connect(directory: Path, machine_id: str, process: Process, patience_s: float) -> Qmp:
+    """QEMU's control connection; tried again as long as it lives and there is time."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            # all the time for one try: QEMU takes the next caller only when it has noticed that the last has gone
+            return await Qmp.connect(socket_path(directory, "qmp"), machine_id, deadline - time.monotonic())
+        except MachineError as error:
+            lives = process.alive()
+            if not lives or time.monotonic() + _TRY_AGAIN_S > deadline:
+                log = tail(directory / "qemu.log", 800).strip()
+                raise MachineError(
+                    f"{error.message}; QEMU {'still runs' if lives else 'has ended'}",
+                    hint=log or None,
+                    serial=tail(directory / "serial.log", 2000),
+                ) from error
+        await asyncio.sleep(_TRY_AGAIN_S)
 
 
 def _spawn(
@@ -312,7 +325,6 @@ def _spawn(
     boot: Boot | None,
     devices_only: bool,
     tap: int | None,
-    file_limit_bytes: int,
 ) -> Process:
     with contextlib.ExitStack() as stack:
 
@@ -362,7 +374,7 @@ def _spawn(
             log=directory / "qemu.log",
             boot=boot_id(),
             readable=readable,
-            file_limit_bytes=file_limit_bytes,
+            file_limit_bytes=file_limit(disk.image.stat().st_size, shape.ram_bytes),
         )
 
 

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -188,3 +189,18 @@ def _rest(vectors: Sequence[tuple[int, int]], moved: int) -> Sequence[tuple[int,
             return [(base + moved, length - moved), *vectors[index + 1 :]]
         moved -= length
     return []
+
+
+def ram_address(maps: str, ram_bytes: int) -> int:
+    """Where guest RAM lies in a VM process, from its /proc/PID/maps: the one mapping of a memfd with just that size."""
+    found = []
+    for line in maps.splitlines():
+        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+\s+/memfd:guest-ram", line)
+        if match:
+            low, high, offset = (int(match.group(i), 16) for i in (1, 2, 3))
+            found.append((low, high, offset))
+    # the kernel may show one mapping in pieces
+    found.sort()
+    if not found or found[0][2] != 0 or found[-1][1] - found[0][0] != ram_bytes:
+        raise MachineError("guest RAM is not found in the machine's process", mappings=found)
+    return found[0][0]

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import time
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_sandbox.errors import MachineError
+from desktop_sandbox.microvm.cgroup import MAX_TASKS
 from desktop_sandbox.microvm.host import process_start_time
 from desktop_sandbox.microvm.jail import Jail
 
 _MAX_FILES = 1024
+_JAIL_S = 10.0
+_MARGIN_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,14 @@ class Process:
     def __init__(self, identity: ProcessId, child: subprocess.Popen[bytes] | None = None) -> None:
         self.identity = identity
         self._child = child
-        self._pidfd = os.pidfd_open(identity.pid)
+        try:
+            self._pidfd = os.pidfd_open(identity.pid)
+        except ProcessLookupError:
+            raise _gone(identity) from None
         # the pid may have been taken by another process between the look and the opening
         if not identity.alive():
             os.close(self._pidfd)
-            raise MachineError(f"the machine's process {identity.pid} is gone")
+            raise _gone(identity)
 
     def __repr__(self) -> str:
         return f"<Process {self.identity.pid}>"
@@ -112,6 +119,10 @@ class Process:
                 self._child.wait(5)
 
 
+def _gone(identity: ProcessId) -> MachineError:
+    return MachineError(f"the machine's process {identity.pid} is gone")
+
+
 def start_process(
     argv: Sequence[str],
     jail: Jail,
@@ -123,7 +134,10 @@ def start_process(
     readable: Sequence[tuple[str, str]] = (),
     file_limit_bytes: int,
 ) -> Process:
-    """Start QEMU behind the wall (blocking, some ms). `inherit`: the descriptors it gets; stderr goes to `log`."""
+    """Start QEMU behind the wall (blocking, some ms). `inherit`: the descriptors it gets; stderr goes to `log`.
+
+    `file_limit_bytes`: a file that it writes may become no larger; it ends when it tries.
+    """
     info_read, info_write = os.pipe()
     try:
         wrapped = jail.wrap(argv, uid=uid, info_fd=info_write, readable=readable)
@@ -148,28 +162,60 @@ def start_process(
     if started is None:
         raise MachineError("QEMU ended at once", hint=_tail(log), log=str(log))
     process = Process(ProcessId(pid, started, boot), child)
-    for what, limit in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _MAX_FILES),
-        (resource.RLIMIT_FSIZE, file_limit_bytes),
-    ):
+    for what, limit in _limits(file_limit_bytes, own_uid=jail.privileged):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             resource.prlimit(pid, what, (limit, limit))
     return process
 
 
+def file_limit(disk_bytes: int, ram_bytes: int) -> int:
+    """How large a file may become that QEMU writes: an overlay with all of its disk in it, and once its memory."""
+    return disk_bytes + disk_bytes // 32 + ram_bytes + _MARGIN_BYTES
+
+
+def _limits(file_limit_bytes: int, *, own_uid: bool) -> list[tuple[int, int]]:
+    """Resources and how much of each a machine gets.
+
+    Not memory, which its cgroup bounds: a limit of address space counts what is reserved and never used (threads'
+    stacks and arenas, translated code), and QEMU ends where it has no more.
+
+    `own_uid`: nothing but this machine runs under its uid; else all that the server's user runs would count.
+    """
+    limits = [
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _MAX_FILES),
+        (resource.RLIMIT_FSIZE, file_limit_bytes),
+    ]
+    return [*limits, (resource.RLIMIT_NPROC, MAX_TASKS)] if own_uid else limits
+
+
 def _read_pid(info: int, child: subprocess.Popen[bytes], log: Path) -> int:
-    text = b""
-    deadline = time.monotonic() + 10
-    while chunk := os.read(info, 4096):
-        text += chunk
-        if time.monotonic() > deadline:
-            break
-    try:
-        return int(json.loads(text)["child-pid"])
-    except (ValueError, KeyError):
+    """What the jail says of the process in it. MachineError where it says nothing in time; it has then ended."""
+    text = _read_all(info, time.monotonic() + _JAIL_S)
+    with contextlib.suppress(ValueError, KeyError):
+        if text is not None:
+            return int(json.loads(text)["child-pid"])
+    how = f"within {_JAIL_S:g} s"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if text is not None:
+            how = f"(exit {child.wait(5)})"
+    if child.returncode is None:
+        os.killpg(child.pid, signal.SIGKILL)  # its session is its own
         child.wait(5)
-        raise MachineError(f"the jail did not start (exit {child.returncode})", hint=_tail(log), log=str(log)) from None
+    raise MachineError(f"the jail did not start {how}", hint=_tail(log), log=str(log))
+
+
+def _read_all(pipe: int, deadline: float) -> bytes | None:
+    """All of a pipe, until its other end is closed; None where that does not come by `deadline` (monotonic)."""
+    text, waiting = b"", select.poll()
+    waiting.register(pipe, select.POLLIN)
+    while (left_s := deadline - time.monotonic()) > 0:
+        if waiting.poll(left_s * 1000):
+            chunk = os.read(pipe, 4096)
+            if not chunk:
+                return text
+            text += chunk
+    return None
 
 
 def _tail(log: Path, size: int = 800) -> str:

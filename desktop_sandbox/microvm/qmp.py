@@ -42,7 +42,8 @@ class Qmp:
                 await client.disconnect()
             link.close()
             passing.close()
-            raise MachineError(f"QEMU's control socket does not answer: {error or 'timeout'}") from error
+            said = str(error) or f"nothing within {timeout_s:.0f} s"
+            raise MachineError(f"QEMU's control socket does not answer: {said}") from error
         return cls(client, passing)
 
     async def pass_descriptor(self, name: str, descriptor: int) -> None:

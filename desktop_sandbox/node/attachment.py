@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from desktop_sandbox.errors import ChannelError, ConflictError, DesktopSandboxError
+from desktop_sandbox.errors import CapacityError, ChannelError, ConflictError, DesktopSandboxError
 from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.guest import Guest, Identity
 from desktop_sandbox.microvm.machine import Machine
@@ -75,6 +75,10 @@ class Attachment:
         """Whether a program on this host reads its screen by itself: nobody knows when."""
         self.leaving = False
         """Whether its machine is saved and ended, or replaced, right now: what is asked meanwhile waits for that."""
+        self.disk_full = False
+        """Whether QEMU holds it because the host's disk is full (see `full_disk`)."""
+        self.asked_still = False
+        """Whether it stands still because somebody asked for that: only a call wakes it."""
         self._braked = False
         self._stopped_at = 0.0
         self._clock_late = False
@@ -105,6 +109,7 @@ class Attachment:
         async with self._connecting, self._turn():
             # its successor's machine listens at the same paths
             self._check_not_ended()
+            self.check_writes()
             self.release_brake()
             if self.frozen:
                 await self._wake()
@@ -143,6 +148,28 @@ class Attachment:
     def _check_not_ended(self) -> None:
         if self._ended:
             raise has_left(self.machine.id)
+
+    def check_writes(self) -> None:
+        """Raise CapacityError where it stands still because the disk of its host is full."""
+        if self.disk_full:
+            raise CapacityError(
+                f"{self.machine.id} stands still: its host's disk is full, and it has something to write",
+                hint="free some disk; it goes on by itself a few seconds later",
+                short="disk",
+            )
+
+    async def look_at_disk(self, has_room: Callable[[], bool]) -> None:
+        """Set `disk_full` to whether QEMU holds it because its disk cannot be written; with room it goes on."""
+        async with self._connecting:  # while it is saved its vCPUs must stand still, whatever QEMU says of its state
+            if self._ended or self.saving.locked():
+                return
+            held = await self.machine.status() == "io-error"
+            if held and has_room():
+                await self.machine.resume()
+                self._goes()
+                self._clock_late = True
+                held = False
+            self.disk_full = held
 
     async def ask(self, question: Callable[[Guest], Awaitable[T]], *, acts: bool = False) -> T:
         """Ask the agent; once more if the connection broke on the way. For questions that may be asked twice."""
@@ -187,7 +214,8 @@ class Attachment:
         """
         async with self._connecting:
             self.release_brake()
-            if self._ended or self.frozen or self._acting.locked() or self.saving.locked() or self._is_asked():
+            at_work = self._acting.locked() or self.saving.locked() or self._is_asked()
+            if self._ended or self.frozen or self.disk_full or at_work:
                 return self.frozen
             if self.used_at > since or self.standing.watched:
                 return False
@@ -248,7 +276,7 @@ class Attachment:
         if self.frozen:
             self.stood_still_s += time.monotonic() - self._stopped_at
             self._clock_late = True
-        self.frozen, self.held_at = False, None
+        self.frozen, self.held_at, self.asked_still = False, None, False
 
     # --- checkpoint
 
@@ -283,6 +311,7 @@ class Attachment:
         with contextlib.suppress(DesktopSandboxError):
             await self.machine.resume()
             self._goes()
+        self._clock_late = True  # it stood still with the vCPUs
         with contextlib.suppress(DesktopSandboxError):
             await self.ask(lambda guest: guest.thaw())
 

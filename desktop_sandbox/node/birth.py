@@ -47,11 +47,15 @@ async def bring_up(
     """
     step = (origin, hypervisor, sandbox_id, directory, uid, size)
     try:
-        return await _bring_up(*step, asleep=asleep, tap=tap)
-    except MachineError as error:
-        log.warning("%s x started again: %s %s", sandbox_id, error.message, error.evidence.get("qemu", ""))
-        clear(hypervisor, sandbox_id, directory)
-        return await _bring_up(*step, asleep=asleep, tap=tap)
+        try:
+            return await _bring_up(*step, asleep=asleep, tap=tap)
+        except MachineError as error:
+            log.warning("%s x started again: %s %s", sandbox_id, error.message, error.evidence.get("qemu", ""))
+            clear(hypervisor, sandbox_id, directory)
+            return await _bring_up(*step, asleep=asleep, tap=tap)
+    except BaseException:
+        clear(hypervisor, sandbox_id, directory)  # lest what is left is in the way of the next try
+        raise
 
 
 def clear(hypervisor: Hypervisor, sandbox_id: str, directory: Path) -> None:

@@ -95,11 +95,7 @@ class Carrying(Upkeep):
     def _approve(self, head: Head, key: bytes, known: set[str]) -> None:
         """Refuse, before anything is written, what is not trusted, not fit, here already, or too large."""
         manifest = head.manifest
-        if self._keys.name_of(key) is None:
-            raise UntrustedError(
-                f"the file is signed by {show_key(key)}, whom nobody trusts here",
-                hint="if you know whose key that is: desktop-sandbox trust add NAME KEY",
-            )
+        self._check_signer(key)
         if manifest.id in known:
             raise ConflictError(f"snapshot {manifest.id} is here already", hint=_HERE)
         differences = manifest.fit.differences(offered_fit(manifest.fit, self.hypervisor))
@@ -110,6 +106,14 @@ class Carrying(Upkeep):
             )
         self._check_template(manifest)
         check_room(self.limits, read_figures(self.config.home, 0), memory_mib=0, disk_mib=head.body_bytes >> 20)
+
+    def _check_signer(self, key: bytes) -> None:
+        """Raise UntrustedError unless this host, or one that was trusted, holds the key."""
+        if self._keys.name_of(key) is None:
+            raise UntrustedError(
+                f"the file is signed by {show_key(key)}, whom nobody trusts here",
+                hint="if you know whose key that is: desktop-sandbox trust add NAME KEY",
+            )
 
     def _check_template(self, manifest: files.SnapshotManifest) -> None:
         """Raise SnapshotMismatchError, naming what is needed, unless template and image below a snapshot are here."""
@@ -122,8 +126,8 @@ class Carrying(Upkeep):
             raise SnapshotMismatchError(
                 f"this host lacks what snapshot {manifest.id} was taken over: {missing} is not here"
                 f" (template {manifest.template}, RAM {manifest.template_ram[:16]}, image {manifest.fit.image[:16]})",
-                hint="copy that folder into this HOME from the host it is from, as it is: another build of the same"
-                " recipe is another template; nothing was imported",
+                hint=f"there: desktop-sandbox template export {manifest.template}; here: desktop-sandbox template"
+                " import FILE, then this again. Another build of the same recipe is another template",
             )
 
     async def _keep(self, work: Path, head: Head, name: str | None = None) -> SnapshotInfo:
@@ -145,7 +149,7 @@ class Carrying(Upkeep):
             sandbox=str(about.get("sandbox"))[:64],
             parent=None,
             template=str(about.get("template")),
-            kind="checkpoint",
+            kind="import",
             created_at=manifest.created_at,
             size_bytes=await asyncio.to_thread(rename),
             resolution=manifest.resolution,

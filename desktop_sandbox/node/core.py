@@ -50,7 +50,7 @@ class NodeCore(ABC):
         self.store = store
         self.snapshot_store = SnapshotStore(store.database)
         self.shop = TemplateShop(config.home, hypervisor, self._origins)
-        self.limits = Limits(max_sandboxes=config.max_sandboxes)
+        self.limits = Limits(config.max_sandboxes, config.reserve_memory_mib, config.reserve_disk_mib)
         self._memory = memory
         self._lock = lock
         self._live: dict[str, LiveSandbox] = {}
@@ -68,6 +68,9 @@ class NodeCore(ABC):
         self._demand = Demand(config.warm_pool)
         self._not_put_away: dict[str, float] = {}
         """When it was last tried in vain to put an idle desktop to disk (monotonic)."""
+        self._expiring: set[str] = set()
+        self._not_paused: dict[str, int] = {}
+        """How often the pause of one whose time is over has failed."""
         self._watched: frozenset[str] = frozenset()
         self._template_uptimes: dict[str, float] = {}
         # a lock lives as long as somebody holds it or waits for it

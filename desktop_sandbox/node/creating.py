@@ -19,12 +19,13 @@ from desktop_sandbox.node.guest_calls import MIN_SCREEN_PX
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.networking import Networking
+from desktop_sandbox.node.parked import Parked
 from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.templates import Template
-from desktop_sandbox.snapshots.timings import mark, start_stopwatch
+from desktop_sandbox.snapshots.timings import Stopwatch, mark, start_stopwatch
 
 log = logging.getLogger("desktop_sandbox.node")
 
@@ -60,6 +61,26 @@ class Creating(Parking, Networking):
         stopwatch = start_stopwatch()
         policy = self._check(spec)
         await self._find_room()
+        with contextlib.ExitStack() as counted:
+            self._count_one_more(counted)  # at once: whoever looks for room while this waits finds that much less
+            record, parked, fresh = await self._begin(spec, saved_size, key)
+            if not fresh:
+                return record.info()
+            return await self._make(record, spec, policy, parked, origin, stopwatch, counted, asleep=asleep)
+
+    def _count_one_more(self, until: contextlib.ExitStack) -> None:
+        """Have one more count as being made until `until` is closed: when it is adopted, or will never be."""
+
+        def made() -> None:
+            self._creating -= 1
+
+        self._creating += 1
+        until.callback(made)
+
+    async def _begin(
+        self, spec: SandboxSpec, saved_size: tuple[int, int] | None, key: str | None
+    ) -> tuple[SandboxRecord, Parked | None, bool]:
+        """Its record, what stands ready for it, and whether it is new: a known key has its sandbox already."""
         parked = self._take(spec)
         sandbox_id = f"sb-{secrets.token_hex(8)}" if parked is None else parked.live.machine.id
         size = spec.resolution or saved_size or self.shop.screen(spec.template)[0]
@@ -73,11 +94,25 @@ class Creating(Parking, Networking):
         if not fresh:
             if parked is not None:
                 self._parked.append(parked)
-            return record.info()
+            return record, None, False
         mark("record")
-        self._creating += 1
         self._last_create = time.monotonic()
-        live = None
+        return record, parked, True
+
+    async def _make(
+        self,
+        record: SandboxRecord,
+        spec: SandboxSpec,
+        policy: Policy,
+        parked: Parked | None,
+        origin: Origin | None,
+        stopwatch: Stopwatch,
+        counted: contextlib.ExitStack,
+        *,
+        asleep: bool,
+    ) -> SandboxInfo:
+        """The machine of a new record; it is `counted` until it is adopted. Of a failure only its record is left."""
+        sandbox_id, live = record.id, None
         try:
             if parked is None:
                 origin = origin or await self._origin(spec)
@@ -86,9 +121,11 @@ class Creating(Parking, Networking):
                     live = await self._start(sandbox_id, origin, spec.resolution, policy, asleep=asleep)
                 fault_point("create.made")
                 self._adopt(live)
+                counted.close()
             else:
                 live = parked.live
                 self._adopt(live)
+                counted.close()
                 self.networks.change_soon(sandbox_id, policy)
                 self._start_soon(live.thaw(), f"wake {sandbox_id}")
                 mark("pool")
@@ -102,8 +139,6 @@ class Creating(Parking, Networking):
         except BaseException as error:
             await asyncio.shield(self._give_up(sandbox_id, error, live))
             raise
-        finally:
-            self._creating -= 1
         log.info("%s = running, pid %d, template %s", sandbox_id, identity.pid, spec.template)
         return record.info()
 

@@ -96,7 +96,8 @@ class NetworkTotals:
 
 @dataclass(frozen=True)
 class SnapshotInfo:
-    """A snapshot of a sandbox. `kind`: "checkpoint", "fork" (made for a fork) or "pause" (of a paused sandbox).
+    """A snapshot of a sandbox. `kind`: "checkpoint", "fork" (made for a fork), "pause" (of a paused sandbox),
+    "import".
 
     `parent`: the snapshot before it in the tree. `quiesced`: the user's programs stood still, and the disk's file
     system was written out, when it was taken. `stopped_ms`: for how long the sandbox stood still.

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from desktop_sandbox.errors import CapacityError, DesktopSandboxError, InvalidRequestError
@@ -91,9 +91,38 @@ class Forking(Creating, Saving):
             try:
                 origin = await base.under(await self.snapshot_origin(info.id))
                 born = replace(spec, template=info.template, snapshot=info.id)
-                return await self._children(origin, born, info.resolution, count)
+                return await self._whole(origin, born, info, count)
             finally:
                 self._fresh.pop(info.id, None)
+
+    async def _whole(self, origin: Origin, spec: SandboxSpec, info: SnapshotInfo, count: int) -> Sequence[SandboxInfo]:
+        """The children, noted as a whole: all of them, or an error and none."""
+        await self.snapshot_store.begin_fork(info.id)
+        try:
+            made = await self._children(origin, spec, info.resolution, count)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(self.snapshot_store.end_fork(info.id))
+            raise
+        try:
+            await asyncio.shield(self.snapshot_store.end_fork(info.id))
+        except BaseException:
+            await asyncio.shield(self._kill_children(made))
+            raise
+        return made
+
+    async def _kill_children(self, made: Iterable[SandboxInfo]) -> None:
+        for child in made:
+            with contextlib.suppress(DesktopSandboxError):
+                await self.kill(child.id)
+
+    async def end_unfinished_forks(self) -> None:
+        """At start: nobody was told of the children of a fork in whose midst a server before this one was killed."""
+        for snapshot_id, children in (await self.snapshot_store.unfinished_forks()).items():
+            for sandbox_id in children:
+                with contextlib.suppress(DesktopSandboxError):
+                    await self._end(sandbox_id, "the server ended in the midst of the fork that made it")
+            await self.snapshot_store.end_fork(snapshot_id)
 
     async def _find_room_for(self, live: LiveSandbox, count: int) -> None:
         """Raise CapacityError, before anything is done, where so many children of this machine do not fit."""
@@ -158,8 +187,6 @@ class Forking(Creating, Saving):
         except BaseException:
             for task in tasks:
                 task.cancel()
-            for done in await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True)):
-                if isinstance(done, SandboxInfo):
-                    with contextlib.suppress(DesktopSandboxError):
-                        await asyncio.shield(self.kill(done.id))
+            done = await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+            await asyncio.shield(self._kill_children(one for one in done if isinstance(one, SandboxInfo)))
             raise

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.errors import ConflictError, DesktopSandboxError
 from desktop_sandbox.microvm.host import process_cpu_seconds
+from desktop_sandbox.node.facts import SandboxInfo
 from desktop_sandbox.node.idleness import (
     LOOK,
     MAX_LOOK_BYTES,
@@ -58,6 +60,28 @@ class Freezing(Saving):
                 live.release_brake()
             if live.standing.watched and live.stands_still:
                 self._start_soon(live.thaw(), f"thaw {sandbox_id}")
+
+    async def freeze(self, sandbox_id: str) -> SandboxInfo:
+        """Let a running sandbox stand still in memory at once, whatever works in it; the next call wakes it.
+
+        Raises ConflictError while somebody watches it or waits for it.
+        """
+        live = await self.live(sandbox_id, resume=False)
+        await self._freeze_after_s(live)
+        if not await live.freeze(time.monotonic()):
+            why = "is watched or recorded" if live.standing.watched else "is in use"
+            raise ConflictError(f"{sandbox_id} {why}, and does not stand still", hint="try again when it is not")
+        live.asked_still = live.frozen
+        return await self.get(sandbox_id)
+
+    async def thaw(self, sandbox_id: str) -> SandboxInfo:
+        """Wake a sandbox that stands still; of one that is awake nothing changes."""
+        await (await self.live(sandbox_id)).thaw()
+        return await self.get(sandbox_id)
+
+    @abstractmethod
+    async def get(self, sandbox_id: str) -> SandboxInfo:
+        """What is known of a sandbox."""
 
     async def _keep_still(self) -> None:
         """Until cancelled."""
@@ -125,7 +149,7 @@ class Freezing(Saving):
         moved, live.traffic = traffic != live.traffic, traffic
         if live.frozen:
             quiet.pop(live, None)  # what it did before says nothing of what it does when it goes on
-            if moved and live.held_at is None:  # something came for it, and waits
+            if moved and live.held_at is None and not live.asked_still:  # something came for it, and waits
                 await live.guest(by_itself=True)
             return None
         freeze_after_s = await self._freeze_after_s(live)

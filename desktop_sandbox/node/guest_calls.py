@@ -23,6 +23,7 @@ from desktop_sandbox.node.facts import (
     Screenshot,
     ScreenshotSpec,
 )
+from desktop_sandbox.node.halt import Halt
 from desktop_sandbox.node.interface import NodeNews
 from desktop_sandbox.node.live import LiveSandbox
 from desktop_sandbox.node.windows import parse_windows
@@ -51,14 +52,15 @@ class GuestCalls(NodeCore):
         batch_id: str,
         screenshot: ScreenshotSpec | None = None,
         timeout_s: float | None = None,
+        halt: Halt | None = None,
     ) -> BatchResult:
-        """Run a batch in order, halting at the first failure."""
+        """Run a batch in order, up to the first failure."""
         try:
-            return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s)
+            return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s, halt)
         except ConflictError as error:
             if error.evidence.get("done") != NOTHING:
                 raise
-            return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s)
+            return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s, halt)
 
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
         """The screen as it is now (or once it is stable)."""

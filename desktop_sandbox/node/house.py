@@ -7,16 +7,20 @@ import logging
 import shutil
 import time
 
-from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.errors import CapacityError, DesktopSandboxError
 from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.pressure import AGAIN_S
 from desktop_sandbox.node.returning import Returning
 from desktop_sandbox.node.store import SandboxRecord
+from desktop_sandbox.snapshots.templates import find_templates
 
 log = logging.getLogger("desktop_sandbox.node")
 
 _KEEP_DEAD_S = 24 * 3600.0
 _TICK_S = 1.0
+_MOST_TRIES = 5
+"""A guest must not be able to outlive its time by making its pause fail."""
 
 
 class House(Returning):
@@ -32,8 +36,18 @@ class House(Returning):
                 if ticks % 60 == 0:
                     await self._forget_dead(time.time())
                     await self._forget_expendable(time.time())
+                    await self._forget_memory()
             except Exception:  # the house is kept whatever went wrong in one round (a full disk, say)
                 log.exception("keeping house")
+
+    async def _forget_memory(self) -> None:
+        """Let go of the memory of templates that are gone: rebuilt, or removed."""
+        if self._creating:
+            return
+        home = self.config.home
+        keys = await asyncio.to_thread(lambda: {template.key for template in find_templates(home)})
+        for key in await self._memory.forget_others(keys):
+            log.info("template memory %s = let go, its template is gone", key)
 
     async def _preload(self, name: str) -> None:
         """Bring a template's memory in before the first create wants it."""
@@ -57,23 +71,35 @@ class House(Returning):
         for record in await self.store.all(SandboxState.RUNNING, SandboxState.PAUSED):
             if record.state is SandboxState.PAUSED and not record.put_away:
                 continue
-            if record.expires_at is not None and record.expires_at <= now:
-                try:
-                    await self._expire_one(record)
-                except Exception:  # one that cannot be ended now is tried again, and the others have their turn
-                    log.exception("%s x not ended though its time is over", record.id)
+            due = record.expires_at is not None and record.expires_at <= now
+            if due and record.id not in self._expiring:  # each by itself: one that takes long keeps no other
+                self._expiring.add(record.id)
+                self._start_soon(self._expire_one(record), f"end of {record.id}'s time")
 
     async def _expire_one(self, record: SandboxRecord) -> None:
-        if record.info().on_timeout == "pause":
-            try:
-                await self._put_to_disk(record.id, or_its_disk=True)
-                return
-            except DesktopSandboxError as error:
-                log.warning("%s x not paused, so it ends: %s", record.id, error.message)
-        await self._end(record.id, "its timeout ran out")
+        try:
+            if record.info().on_timeout != "pause" or not await self._pause_expired(record):
+                await self._end(record.id, "its timeout ran out")
+        finally:
+            self._expiring.discard(record.id)
+
+    async def _pause_expired(self, record: SandboxRecord) -> bool:
+        """Pause it; False where that cannot be, and it has to end. What may pass, as a full disk, is tried again."""
+        try:
+            await self._put_to_disk(record.id, or_its_disk=True)
+        except DesktopSandboxError as error:
+            tries = self._not_paused[record.id] = self._not_paused.get(record.id, 0) + 1
+            gone = record.id not in self._live  # then there is nothing to keep
+            if gone or (tries >= _MOST_TRIES and not isinstance(error, CapacityError)):
+                del self._not_paused[record.id]
+                return False
+            log.warning("%s x not paused, tried again in %.0f s: %s", record.id, AGAIN_S, error.message)
+            await self.store.note(record.id, "not-paused", {"because": error.message}, now=time.time())
+            await self.store.postpone(record.id, record.expires_at, time.time() + AGAIN_S)
+            return True
+        self._not_paused.pop(record.id, None)
+        return True
 
     async def _forget_dead(self, now: float) -> None:
-        for record in await self.store.all(SandboxState.DEAD):
-            if now - record.created_at > _KEEP_DEAD_S:
-                await self.store.remove(record.id)
-                await asyncio.to_thread(shutil.rmtree, self._directory(record.id), True)
+        for sandbox_id in await self.store.forget_dead(now - _KEEP_DEAD_S):
+            await asyncio.to_thread(shutil.rmtree, self._directory(sandbox_id), True)

@@ -16,6 +16,7 @@ from desktop_sandbox.elements import Element, ElementTree
 from desktop_sandbox.node.reach_interface import Reach
 
 if TYPE_CHECKING:
+    from desktop_sandbox.node.halt import Halt
     from desktop_sandbox.screen.encode import Cursor
     from desktop_sandbox.screen.framebuffer import Frame
 
@@ -137,6 +138,14 @@ class Node(Reach, Protocol):
         """
         ...
 
+    async def freeze(self, sandbox_id: str) -> SandboxInfo:
+        """Let it stand still in memory until the next call. ConflictError while it is watched or in use."""
+        ...
+
+    async def thaw(self, sandbox_id: str) -> SandboxInfo:
+        """Wake it, with the right time; of one that is awake nothing changes."""
+        ...
+
     async def snapshots(self, sandbox_id: str | None = None) -> Sequence[SnapshotInfo]:
         """All snapshots, or those of one sandbox and those that it descends from; oldest first."""
         ...
@@ -169,8 +178,15 @@ class Node(Reach, Protocol):
         ...
 
     async def import_snapshot(self, data: AsyncIterator[bytes], *, name: str | None = None) -> SnapshotInfo:
-        """A snapshot out of such a file; it is there whole afterwards, or not at all. `name`: what it is called here;
-        one that is here already then comes once more, under another id."""
+        """A snapshot out of such a file, whole or not at all. `name`: what it is called here, then with another id."""
+        ...
+
+    async def export_template(self, name: str) -> tuple[int, AsyncIterator[bytes]]:
+        """A template (by its name or its folder's) and its image as one signed file: its length, and its content."""
+        ...
+
+    async def import_template(self, data: AsyncIterator[bytes]) -> TemplateInfo:
+        """A template out of such a file; it is there whole afterwards, or not at all."""
         ...
 
     async def signing_key(self) -> str:
@@ -201,8 +217,13 @@ class Node(Reach, Protocol):
         batch_id: str,
         screenshot: ScreenshotSpec | None = None,
         timeout_s: float | None = None,
+        halt: Halt | None = None,
     ) -> BatchResult:
-        """Run a batch in order, halting at the first failure; `screenshot` returns the settled screen at the end."""
+        """Run a batch in order, up to the first failure; `screenshot` returns the settled screen at the end.
+
+        `halt`: once it is asked, the batch stops soon, fails with the code "cancelled", and tells what was done.
+        DeadlineError after `timeout_s`, which tells that in its evidence.
+        """
         ...
 
     async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:

@@ -1,7 +1,7 @@
 """The node of this host: takes over a HOME, and lets go of it. What it can do is in the parts it is made of.
 
 core, upkeep (snapshots), ending, networking, creating, saving, returning (roll back, pause, resume), forking,
-freezing, lookup, house;
+freezing, full_disk, lookup, house;
 guest_calls, elements, reaching, watching and host_calls ask a running sandbox, or the host; recovery is what happens at
 the start.
 """
@@ -19,11 +19,12 @@ from desktop_sandbox.errors import ConfigurationError
 from desktop_sandbox.microvm.jail import media_uid
 from desktop_sandbox.microvm.machine import socket_path
 from desktop_sandbox.microvm.setup import find_hypervisor
-from desktop_sandbox.node.carrying import Carrying
+from desktop_sandbox.node.carrying_templates import CarryingTemplates
 from desktop_sandbox.node.elements import Elements
 from desktop_sandbox.node.facts import SandboxSpec
 from desktop_sandbox.node.forking import Forking
 from desktop_sandbox.node.freezing import Freezing
+from desktop_sandbox.node.full_disk import FullDisk
 from desktop_sandbox.node.host_calls import HostCalls
 from desktop_sandbox.node.house import House
 from desktop_sandbox.node.lookup import Lookup
@@ -45,8 +46,9 @@ class LocalNode(
     Reclaiming,
     Forking,
     Freezing,
+    FullDisk,
     WarmPool,
-    Carrying,
+    CarryingTemplates,
     Promoting,
     Watching,
     Pictures,
@@ -79,11 +81,14 @@ class LocalNode(
         node._start_soon(node.networks.start(), "networks")
         for live in await recover(node.store, home, hypervisor):
             node._adopt(live)
+        await node.end_unfinished_forks()
+        for live in list(node._live.values()):
             node._start_soon(node._adopt_network(live), f"network of {live.machine.id}")
             node._start_soon(node._greet(live), f"greet {live.machine.id}")
         await node.tidy_snapshots()
         node._start_soon(node._keep_house(), "house")
         node._start_soon(node._keep_still(), "freezing")
+        node._start_soon(node._keep_writing(), "full disks")
         node._start_soon(node._keep_memory(), "keeping memory free")
         node._start_soon(node._keep_from_running_out(), "keeping memory from running out")
         node._start_soon(node._preload(SandboxSpec().template), "preload")

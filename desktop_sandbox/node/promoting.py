@@ -7,10 +7,10 @@ import logging
 import re
 import time
 
-from desktop_sandbox.errors import InvalidRequestError
+from desktop_sandbox.errors import CapacityError, InvalidRequestError
 from desktop_sandbox.node.capacity import check_room, read_figures
 from desktop_sandbox.node.facts import TemplateInfo
-from desktop_sandbox.node.upkeep import Upkeep
+from desktop_sandbox.node.parking import Parking
 from desktop_sandbox.snapshots.promote import bytes_needed, check_depth, promote
 
 log = logging.getLogger("desktop_sandbox.node")
@@ -18,7 +18,7 @@ log = logging.getLogger("desktop_sandbox.node")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class Promoting(Upkeep):
+class Promoting(Parking):
     """The part of a node that makes templates of snapshots."""
 
     async def promote_snapshot(self, snapshot_id: str, name: str) -> TemplateInfo:
@@ -38,8 +38,7 @@ class Promoting(Upkeep):
             origin = await self.snapshot_origin(snapshot_id)
             check_depth(origin.template)
             memory, disk = await asyncio.to_thread(bytes_needed, origin)
-            figures = read_figures(self.config.home, 0)
-            check_room(self.limits, figures, memory_mib=memory >> 20, disk_mib=disk >> 20)
+            await self._find_room_for_template(memory >> 20, disk >> 20)
             _, largest = self.shop.screen(origin.template.manifest.name)
             root = self.config.home / "templates"
             began = time.monotonic()
@@ -49,3 +48,14 @@ class Promoting(Upkeep):
             await self._memory.take(made, descriptor)
         log.info("template %s = promoted from %s in %.1f s", name, snapshot_id, time.monotonic() - began)
         return await asyncio.to_thread(self.shop.info, name)
+
+    async def _find_room_for_template(self, memory_mib: int, disk_mib: int) -> None:
+        """Raise CapacityError unless it fits; what stands ready for creates to come goes first."""
+        while True:
+            try:
+                figures = read_figures(self.config.home, 0)
+                return check_room(self.limits, figures, memory_mib=memory_mib, disk_mib=disk_mib)
+            except CapacityError as error:
+                if error.evidence.get("short") != "memory" or not self._parked:
+                    raise
+                await self._drop(self._parked.pop(0))

@@ -135,5 +135,6 @@ class Reclaiming(Returning):
         return [
             Idle(name, live.used_at, self._not_put_away.get(name), live.held_at)
             for name, live in self._live.items()
-            if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None and not live.stays
+            if live.frozen and not live.busy and name not in self._watched and live.wakes_as is None
+            if not (live.stays or (live.asked_still and live.freeze_after_s == 0))
         ]

@@ -7,13 +7,14 @@ a complete snapshot, at every moment, also for a server that starts after this o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_sandbox.errors import ConflictError, MachineError
+from desktop_sandbox.errors import ConflictError, MachineError, NotFoundError
 from desktop_sandbox.node.booting import DiskOrigin, boot_up, disk_of
 from desktop_sandbox.node.creating import Creating
 from desktop_sandbox.node.facts import SandboxInfo, SandboxState
@@ -61,9 +62,15 @@ class Returning(Creating, Saving):
                     expires_at = record.expires_at
                 else:
                     await self._find_room(returning=True)
-                    await self.store.set_snapshot(sandbox_id, snapshot_id)
                     expires_at = self._new_expiry(record, None)
-                record = await self._bring_back(replace(record, snapshot=snapshot_id), origin, expires_at)
+                with contextlib.ExitStack() as counted:
+                    self._count_one_more(counted)
+                    try:
+                        record = await self._bring_back(replace(record, snapshot=snapshot_id), origin, expires_at)
+                    except BaseException:
+                        if live is not None:
+                            self.tell(sandbox_id, NodeNews.PAUSED)
+                        raise
             if info.resolution != record.resolution:
                 record = await self.store.set_resolution(sandbox_id, *info.resolution)
         await self._forget_pause(left)
@@ -143,33 +150,47 @@ class Returning(Creating, Saving):
             expires_at, at = self._new_expiry(record, timeout_s), record.snapshot
             if record.put_away and timeout_s is None:
                 expires_at = record.expires_at  # its time went on
-            async with self._using(at):
-                if from_disk:
-                    record = await self._boot_back(record, at, expires_at)
-                else:
-                    origin = await self._pause_origin(record, at)
-                    record = await self._bring_back(record, origin, expires_at)
+            with contextlib.ExitStack() as counted:
+                self._count_one_more(counted)
+                record = await self._back(record, at, expires_at, from_disk=from_disk)
         if not from_disk:  # else it is the only place where its memory is, as long as it goes on from there
             await self._forget_pause(record.snapshot)
         return (await self.store.get(sandbox_id)).info()
+
+    async def _back(
+        self, record: SandboxRecord, snapshot_id: str, expires_at: float | None, *, from_disk: bool
+    ) -> SandboxRecord:
+        async with self._using(snapshot_id):
+            if from_disk:
+                return await self._boot_back(record, snapshot_id, expires_at)
+            origin = await self._pause_origin(record, snapshot_id)
+            return await self._bring_back(record, origin, expires_at)
 
     async def _pause_origin(self, record: SandboxRecord, snapshot_id: str) -> Origin:
         """What it goes on from. Where that cannot be brought back, the error and `why` say what is left to do."""
         try:
             return await self.snapshot_origin(snapshot_id)
+        except NotFoundError as error:
+            raise await self._not_resumed(record, snapshot_id, _gone(error)) from error
         except MachineError as error:
             error.hint = (
                 f"its disk may be whole: desktop-sandbox resume --from-disk {record.id} boots it from there;"
                 " what it had in memory is not brought back"
             )
-            because = {"because": error.message, "hint": error.hint, "snapshot": snapshot_id}
-            await self.store.note(record.id, "not-resumed", because, now=time.time())
-            raise
+            raise await self._not_resumed(record, snapshot_id, error) from None
+
+    async def _not_resumed(self, record: SandboxRecord, snapshot_id: str, error: MachineError) -> MachineError:
+        because = {"because": error.message, "hint": error.hint, "snapshot": snapshot_id}
+        await self.store.note(record.id, "not-resumed", because, now=time.time())
+        return error
 
     async def _boot_back(self, record: SandboxRecord, snapshot_id: str, expires_at: float | None) -> SandboxRecord:
         """A paused sandbox's machine, booted from its disk. Whatever fails here leaves it paused."""
         home = self.config.home
-        snapshot, template, image = await asyncio.to_thread(disk_of, home, snapshot_id)
+        try:
+            snapshot, template, image = await asyncio.to_thread(disk_of, home, snapshot_id)
+        except NotFoundError as error:
+            raise await self._not_resumed(record, snapshot_id, _gone(error)) from error
         ready = self.shop.ready_conditions(template.manifest.recipe)
         origin = DiskOrigin(snapshot, template, image, await self._memory.get(template), ready)
 
@@ -206,11 +227,7 @@ class Returning(Creating, Saving):
         said: Mapping[str, object] | None = None,
     ) -> SandboxRecord:
         """Start a paused sandbox's machine and note that it runs; `said` stands in that event."""
-        self._creating += 1
-        try:
-            live = await start()
-        finally:
-            self._creating -= 1
+        live = await start()
         try:
             identity = live.machine.process.identity
             await self.store.set_process(record.id, identity.pid, identity.start_time, str(live.machine.directory))
@@ -250,3 +267,7 @@ class Returning(Creating, Saving):
             spec={"put_away": put_away},
             durable=True,
         )
+
+
+def _gone(error: NotFoundError) -> MachineError:
+    return MachineError(error.message, hint="nothing of it can be brought back: kill it")

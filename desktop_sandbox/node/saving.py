@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_sandbox.errors import CapacityError, ConflictError, MachineError, SnapshotMismatchError
+from desktop_sandbox.errors import CapacityError, ConflictError, MachineError, NotFoundError, SnapshotMismatchError
 from desktop_sandbox.node.capacity import check_room, read_figures
 from desktop_sandbox.node.facts import SnapshotInfo
 from desktop_sandbox.node.live import LiveSandbox
+from desktop_sandbox.node.store import SandboxRecord
 from desktop_sandbox.node.upkeep import Upkeep
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.checkpoint import capture, make_room, pages_expected
@@ -59,12 +60,36 @@ class Saving(Upkeep):
         async with live.saving, self._saves:
             sandbox_id = live.machine.id
             record = await self.store.get(sandbox_id)
+            live.check_writes()
             snapshot, delta = await self._write(live, go_on=go_on, told=captured)
-            manifest = snapshot.manifest
+            info = await self._recorded(snapshot, record, kind, name=name, description=description, tags=tags)
+            fault_point("save.recorded")
+            # a sandbox that was rolled back or paused meanwhile does not stand here
+            if go_on and self._live.get(sandbox_id) is live:
+                await self.store.advance(sandbox_id, record.snapshot, info.id)
+            said = {"snapshot": info.id, "name": name, "stopped_ms": info.stopped_ms}
+            with contextlib.suppress(NotFoundError):  # killed meanwhile: the snapshot is there all the same
+                await self.store.note(sandbox_id, kind, said, now=time.time())
+            log.info("%s = %s %s, stopped for %.0f ms", sandbox_id, kind, info.id, info.stopped_ms)
+            return info, delta
+
+    async def _recorded(
+        self,
+        snapshot: files.Snapshot,
+        record: SandboxRecord,
+        kind: str,
+        *,
+        name: str | None,
+        description: str,
+        tags: Sequence[str],
+    ) -> SnapshotInfo:
+        """The record of a snapshot whose files are there; where it cannot be written these go, too."""
+        manifest = snapshot.manifest
+        try:
             info = SnapshotInfo(
                 id=manifest.id,
                 name=name,
-                sandbox=sandbox_id,
+                sandbox=record.id,
                 parent=record.snapshot,
                 template=record.template,
                 kind=kind,
@@ -77,15 +102,11 @@ class Saving(Upkeep):
                 tags=tuple(tags),
             )
             await self.snapshot_store.add(info)
-            fault_point("save.recorded")
-            # a sandbox that was rolled back or paused meanwhile does not stand here
-            if go_on and self._live.get(sandbox_id) is live:
-                await self.store.advance(sandbox_id, record.snapshot, info.id)
-            await self.store.note(
-                sandbox_id, kind, {"snapshot": info.id, "name": name, "stopped_ms": info.stopped_ms}, now=time.time()
-            )
-            log.info("%s = %s %s, stopped for %.0f ms", sandbox_id, kind, info.id, info.stopped_ms)
-            return info, delta
+        except Exception:
+            # not when cancelled: the record may come to be written yet, and the next start removes what has none
+            await asyncio.to_thread(files.remove, self.config.home, manifest.id)
+            raise
+        return info
 
     async def _write(
         self, live: LiveSandbox, *, go_on: bool, told: Callable[[Delta], None] | None = None

@@ -20,6 +20,7 @@ from desktop_sandbox.errors import (
     NotFoundError,
     SnapshotMismatchError,
 )
+from desktop_sandbox.microvm.channel_errors import first_leaf
 from desktop_sandbox.microvm.host import check_unchanged
 from desktop_sandbox.microvm.machine import Hypervisor
 from desktop_sandbox.node.facts import TemplateInfo
@@ -32,8 +33,10 @@ from desktop_sandbox.snapshots.templates import (
     Template,
     find_template,
     find_templates,
+    image_of,
     promoted_templates,
     remove_leftovers,
+    wanted_fit,
     why_unfit,
 )
 from guest_image.builder import BuildCancelledError, BuildError, Image, Progress, Store, build_image
@@ -145,6 +148,55 @@ class TemplateShop:
             resolution=template.manifest.resolution,
         )
 
+    def info_of(self, template: Template) -> TemplateInfo:
+        """One template, be it the newest of its name or not; `stale` says why sandboxes are not made from it."""
+        if template.manifest.promoted is not None:
+            return self._promoted_info(template)
+        manifest = template.manifest
+        differences = manifest.fit.differences(wanted_fit(self.recipe(manifest.name), self._hypervisor))
+        return TemplateInfo(
+            manifest.name,
+            "stale" if differences else "ready",
+            "; ".join(differences) or None,
+            digest=manifest.ram.digest,
+            created_at=manifest.created_at,
+            size_bytes=template.size_bytes(),
+            resolution=manifest.resolution,
+        )
+
+    def named(self, name: str) -> tuple[Template, Image]:
+        """A template and its image, by the template's name (the newest that fits this host) or by its folder's.
+
+        Raises NotFoundError where it is not there.
+        """
+        all_ = list(find_templates(self._home))
+        template = next((each for each in all_ if each.directory.name == name), None)
+        if template is None:
+            template, why = self.find(name)
+            if template is None:
+                others = ", ".join(each.directory.name for each in all_ if each.manifest.name == name)
+                raise NotFoundError(
+                    f"template {name} is not ready" + (f": {why}" if why else ""),
+                    hint=f"desktop-sandbox template build {name}; folders of others of its name: {others or 'none'}",
+                )
+        image = image_of(self._home, template)
+        if image is None:
+            raise NotFoundError(f"the image of template {template.directory.name} is gone: {template.image.parent}")
+        return template, image
+
+    def is_building(self, recipe: str) -> bool:
+        """Whether this server builds a recipe's template now."""
+        return recipe in self._building and self._building[recipe].locked()
+
+    @contextlib.asynccontextmanager
+    async def adding(self, name: str, recipe: str) -> AsyncIterator[None]:
+        """Nobody builds this recipe inside the block, nor removes images of it; afterwards `name` is looked up anew."""
+        async with self._building.setdefault(recipe, asyncio.Lock()), self._file_lock(recipe):
+            try:
+                yield
+            finally:
+                self._found.pop(name, None)
+
     def _promoted_info(self, template: Template) -> TemplateInfo:
         manifest, why = template.manifest, why_unfit(template, self._hypervisor)
         assert manifest.promoted is not None
@@ -226,15 +278,18 @@ class TemplateShop:
                     f"{len(some)} snapshots need template {name}: {', '.join(some[:3])}{' …' if some[3:] else ''}",
                     hint="delete these snapshots first",
                 )
-        self._found.pop(name, None)
-        for template in find_templates(self._home):
+        for template in list(find_templates(self._home)):
             if template.manifest.name == name:
-                await asyncio.to_thread(_remove_whole, template.directory)
-                if template.image.parent not in {other.image.parent for other in find_templates(self._home)}:
-                    await asyncio.to_thread(shutil.rmtree, template.image.parent, True)
+                async with self.adding(name, template.manifest.recipe):  # lest one is added over its image just now
+                    await asyncio.to_thread(_remove_whole, template.directory)
+                    if template.image.parent not in {other.image.parent for other in find_templates(self._home)}:
+                        await asyncio.to_thread(shutil.rmtree, template.image.parent, True)
 
     async def build(self, name: str, *, rebuild: bool = False) -> AsyncIterator[dict[str, object]]:
-        """Build as `get` does; yields {"step", "fraction", "message"} as it goes. Closing it stops the build."""
+        """Build as `get` does; yields {"step", "fraction", "message"} as it goes. Closing it stops the build.
+
+        Raises what `get` raises.
+        """
         steps: asyncio.Queue[Step | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -247,14 +302,17 @@ class TemplateShop:
             finally:
                 loop.call_soon(steps.put_nowait, None)
 
-        async with asyncio.TaskGroup() as tasks:
-            working = tasks.create_task(work())
-            try:
-                while (step := await steps.get()) is not None:
-                    yield {"step": step.step, "fraction": round(step.fraction, 4), "message": step.message}
-            except BaseException:
-                working.cancel()
-                raise
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                working = tasks.create_task(work())
+                try:
+                    while (step := await steps.get()) is not None:
+                        yield {"step": step.step, "fraction": round(step.fraction, 4), "message": step.message}
+                except BaseException:
+                    working.cancel()
+                    raise
+        except BaseExceptionGroup as group:
+            raise first_leaf(group) from None
 
     async def _image(self, recipe: Recipe, report: Report, *, force: bool) -> Image:
         """Build the image in a thread that is told to stop if this task is cancelled."""

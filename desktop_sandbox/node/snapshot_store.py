@@ -90,6 +90,29 @@ class SnapshotStore:
 
         await self._database.write(lambda link: _forget(link, snapshot_id))
 
+    async def begin_fork(self, snapshot_id: str) -> None:
+        """Children of this snapshot are being made: until `end_fork` none of them counts."""
+        await self._database.write(lambda link: link.execute("INSERT INTO forks VALUES (?)", (snapshot_id,)).close())
+
+    async def end_fork(self, snapshot_id: str) -> None:
+        """All its children are there, or none of them any more."""
+        query = "DELETE FROM forks WHERE snapshot = ?"
+        await self._database.write(lambda link: link.execute(query, (snapshot_id,)).close())
+
+    async def unfinished_forks(self) -> dict[str, list[str]]:
+        """Ids of the sandboxes that stand at a snapshot from which a fork was begun and not ended, by that."""
+
+        def work(link: sqlite3.Connection) -> dict[str, list[str]]:
+            found: dict[str, list[str]] = {}
+            for row in link.execute("SELECT snapshot FROM forks").fetchall():
+                query = "SELECT id FROM sandboxes WHERE snapshot = ? AND state = ? AND id NOT IN (SELECT sandbox FROM"
+                query += " snapshots WHERE id = ?)"
+                values = (row["snapshot"], str(SandboxState.RUNNING), row["snapshot"])
+                found[row["snapshot"]] = [each["id"] for each in link.execute(query, values).fetchall()]
+            return found
+
+        return await self._database.read(work)
+
 
 def _forget(link: sqlite3.Connection, snapshot_id: str) -> None:
     info = _get(link, snapshot_id)

@@ -1,21 +1,19 @@
 """What a node remembers of its sandboxes across restarts: records and events, in SQLite. Decides nothing.
 
 States move along `node.lifecycle.TRANSITIONS` only, checked in the same transaction that writes them. Lists
-are newest
-first by a number that only grows, so pages stay whole while sandboxes come and go.
+are newest first by a number that only grows, so pages stay whole while sandboxes come and go.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import sqlite3
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from desktop_sandbox.errors import ConflictError, InvalidRequestError, NotFoundError
+from desktop_sandbox.errors import ConflictError, NotFoundError
 from desktop_sandbox.network.policy import masked_json
+from desktop_sandbox.node.cursors import decode_cursor, encode_cursor
 from desktop_sandbox.node.database import Database
 from desktop_sandbox.node.facts import SandboxInfo, SandboxState
 from desktop_sandbox.node.lifecycle import SandboxEvent, next_state
@@ -51,6 +49,7 @@ MIGRATIONS = (
         description TEXT NOT NULL, tags TEXT NOT NULL);
     CREATE INDEX snapshots_sandbox ON snapshots(sandbox);
     """,
+    "CREATE TABLE forks (snapshot TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;",
 )
 
 KEPT_NOTES = 200
@@ -232,9 +231,10 @@ class Store:
         """Change when it expires; the record as it is now."""
         return await self._set(sandbox_id, "expires_at = ?", (expires_at,))
 
-    async def set_snapshot(self, sandbox_id: str, snapshot: str | None) -> SandboxRecord:
-        """Change its place in the tree of snapshots; the record as it is now."""
-        return await self._set(sandbox_id, "snapshot = ?", (snapshot,))
+    async def postpone(self, sandbox_id: str, before: float | None, expires_at: float) -> None:
+        """Change when it expires, unless somebody else did that meanwhile."""
+        query = "UPDATE sandboxes SET expires_at = ? WHERE id = ? AND expires_at IS ?"
+        await self._database.write(lambda link: link.execute(query, (expires_at, sandbox_id, before)).close())
 
     async def advance(self, sandbox_id: str, before: str | None, snapshot: str) -> bool:
         """Move a running sandbox from its place in the tree to a snapshot just taken of it; whether it was there."""
@@ -267,6 +267,20 @@ class Store:
                 raise _unknown(sandbox_id)
 
         await self._database.write(work)
+
+    async def forget_dead(self, before: float) -> list[str]:
+        """Forget sandboxes that died before then (Unix time); their ids."""
+
+        def work(link: sqlite3.Connection) -> list[str]:
+            query = (
+                "SELECT id FROM sandboxes WHERE state = ? AND"
+                " COALESCE((SELECT MAX(time) FROM events WHERE sandbox = id), created_at) < ?"
+            )
+            gone = [row["id"] for row in link.execute(query, (str(SandboxState.DEAD), before)).fetchall()]
+            link.executemany("DELETE FROM sandboxes WHERE id = ?", [(sandbox_id,) for sandbox_id in gone])
+            return gone
+
+        return await self._database.write(work)
 
     async def all(self, *states: SandboxState) -> list[SandboxRecord]:
         """Every record in one of the states (none given: every record), oldest first.
@@ -345,26 +359,6 @@ class Store:
             return _get(link, sandbox_id)
 
         return await self._database.write(work)
-
-
-def encode_cursor(seq: int) -> str:
-    """An opaque cursor: "go on below this number"."""
-    return base64.urlsafe_b64encode(b"s%d" % seq).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> int:
-    """The number in a cursor; InvalidRequestError for anything this store did not make."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        digits = text[1:].decode("ascii")
-        if text[:1] != b"s" or not digits.isdigit() or len(digits) > 18:
-            raise ValueError(cursor)
-        return int(digits)
-    except (binascii.Error, ValueError):
-        raise InvalidRequestError(
-            f"{cursor[:80]!r} is no cursor of this list",
-            hint="pass on the cursor of the page before, unchanged",
-        ) from None
 
 
 def _get(link: sqlite3.Connection, sandbox_id: str) -> SandboxRecord:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from desktop_sandbox.errors import ConflictError, NotFoundError
 from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.facts import SandboxState, SnapshotInfo
-from desktop_sandbox.node.retention import expendable
+from desktop_sandbox.node.retention import Rules, expendable
 from desktop_sandbox.snapshots import snapshot as files
 from desktop_sandbox.snapshots.restore import Origin, snapshot_origin
 from desktop_sandbox.snapshots.templates import offered_fit
@@ -101,19 +101,23 @@ class Upkeep(NodeCore):
         home = self.config.home
         await asyncio.to_thread(files.remove_leftovers, home)
         on_disk = set(await asyncio.to_thread(lambda: list(files.found_ids(home))))
+        resting = {record.snapshot for record in await self.store.all(SandboxState.PAUSED)}
         for info in await self.snapshot_store.all():
-            if info.id not in on_disk:
+            # what a paused sandbox rests on is kept as it is: who resumes that is told what is wrong with it
+            if info.id not in on_disk and info.id not in resting:
                 log.warning("snapshot %s x its files are gone", info.id)
                 await self.snapshot_store.forget(info.id)
         await self._forget_expendable(time.time())
         known = {info.id for info in await self.snapshot_store.all()}
-        for snapshot_id in on_disk - known:
+        broken = set(await asyncio.to_thread(lambda: list(files.folders_without_manifest(home))))
+        for snapshot_id in (on_disk | broken) - known:
             await asyncio.to_thread(files.remove, home, snapshot_id)  # nobody was told of it
 
     async def _forget_expendable(self, now: float) -> None:
         """Remove what the node made by itself and nobody needs any more (see `retention`)."""
         alive = (SandboxState.CREATING, SandboxState.RUNNING, SandboxState.PAUSED)
         standing = {record.snapshot for record in await self.store.all(*alive)}
-        for snapshot_id in expendable(await self.snapshot_store.all(), standing, now):
+        rules = Rules(self.config.keep_checkpoints, self.config.checkpoint_hours * 3600.0)
+        for snapshot_id in expendable(await self.snapshot_store.all(), standing, now, rules):
             with contextlib.suppress(NotFoundError, ConflictError):
                 await self.delete_snapshot(snapshot_id)

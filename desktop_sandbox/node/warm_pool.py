@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import shutil
 import time
 
 from actions.model import CursorPosition, Move
@@ -90,7 +91,13 @@ class WarmPool(Creating):
         if template is None:
             return
         origin = Origin(template, await self._memory.get(template))
-        live = await self._start(f"sb-{secrets.token_hex(8)}", origin, None)
+        sandbox_id = f"sb-{secrets.token_hex(8)}"
+        try:
+            live = await self._start(sandbox_id, origin, None)
+        except BaseException:
+            self._clean(sandbox_id)
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, self._directory(sandbox_id), True))
+            raise
         parked = Parked(name, live)
         try:
             await _rehearse(live)

@@ -1,7 +1,7 @@
 """Make a template: boot the image, wait until its desktop is ready, warm it up, wait until it is quiet, save it.
 
-A boot that hangs or crashes is tried again. An interrupted build leaves a `.building-` directory that nothing takes
-for a template, and that the next start removes.
+A boot that hangs or crashes before the desktop is ready is tried again. An interrupted build leaves a `.building-`
+directory that nothing takes for a template, and that the next start removes.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ async def _boot_and_save(work: Path, recipe: Recipe, image: Image, hypervisor: H
 async def booted(
     work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, report: Report
 ) -> AsyncIterator[tuple[Machine, Guest]]:
-    """A machine that has booted and whose agent answers; killed at the end. A boot that fails is tried again."""
+    """A machine that has booted and whose desktop is ready; killed at the end. A boot that fails is tried again."""
     machine, channel = await _boot_with_retries(work, recipe, image, hypervisor, ram_fd, report)
     try:
         yield machine, Guest(channel)
@@ -138,12 +138,14 @@ async def booted(
         error.evidence.setdefault("serial", machine.serial_tail())
         raise
     finally:
-        await asyncio.shield(_end(machine, channel))
+        await asyncio.shield(_end(hypervisor, machine, channel))
 
 
-async def _end(machine: Machine, channel: AgentChannel) -> None:
-    await channel.aclose()
+async def _end(hypervisor: Hypervisor, machine: Machine, channel: AgentChannel | None) -> None:
+    if channel is not None:
+        await channel.aclose()
     await machine.kill()
+    hypervisor.cgroup.remove(machine.id)
 
 
 async def _boot_with_retries(
@@ -156,7 +158,7 @@ async def _boot_with_retries(
             Step("boot", 0.05, f"booting ({hypervisor.accelerator.kind})" + (f", try {attempt}" if failures else ""))
         )
         try:
-            return await _boot_once(work, recipe, image, hypervisor, ram_fd)
+            return await _boot_once(work, recipe, image, hypervisor, ram_fd, report)
         except MachineError as error:
             failures.append(error.message)
             last = error
@@ -175,8 +177,9 @@ def _fresh(work: Path, ram_fd: int, recipe: Recipe) -> None:
 
 
 async def _boot_once(
-    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int
+    work: Path, recipe: Recipe, image: Image, hypervisor: Hypervisor, ram_fd: int, report: Report
 ) -> tuple[Machine, AgentChannel]:
+    """MachineError where another boot may do better; then no process is left."""
     kvm = hypervisor.accelerator.kind == "kvm"
     arguments = " ".join((*kernel_arguments(tsc_khz(), kvm=kvm), *image_arguments()))
     shape = MachineShape(recipe.memory_mib, recipe.vcpus)
@@ -190,31 +193,44 @@ async def _boot_once(
         disk=Disk(image.disk, (), work / "overlay.qcow2"),
         boot=Boot(str(image.kernel), str(image.initrd), arguments),
     )
+    channel = None
     try:
         await machine.resume()
-        connecting = asyncio.ensure_future(AgentChannel.connect(*machine.port_paths(), timeout_s=BOOT_DEADLINE_S))
-        died = asyncio.ensure_future(machine.process.wait())
-        try:
-            await asyncio.wait((connecting, died), return_when=asyncio.FIRST_COMPLETED)
-            if connecting.done():
-                return machine, connecting.result()
-            raise MachineError("QEMU ended while the guest booted", serial=machine.serial_tail())
-        finally:
-            for waiting in (connecting, died):
-                waiting.cancel()
+        channel = await _first_answer(machine)
+        await _desktop_is_ready(Guest(channel), recipe, report)
     except DesktopSandboxError as error:
-        await asyncio.shield(machine.kill())
+        await asyncio.shield(_end(hypervisor, machine, channel))
+        if "code" in error.evidence:  # the guest lives, and says itself what does not come: it would say so again
+            error.evidence.setdefault("serial", machine.serial_tail())
+            raise
         raise MachineError(f"the guest did not come up: {error.message}", serial=machine.serial_tail()) from error
     except BaseException:
-        await asyncio.shield(machine.kill())
+        await asyncio.shield(_end(hypervisor, machine, channel))
         raise
+    return machine, channel
 
 
-async def warm_up(guest: Guest, recipe: Recipe, report: Report) -> None:
-    """Wait for a booted machine's desktop, and do what its recipe says to warm it up."""
+async def _first_answer(machine: Machine) -> AgentChannel:
+    connecting = asyncio.ensure_future(AgentChannel.connect(*machine.port_paths(), timeout_s=BOOT_DEADLINE_S))
+    died = asyncio.ensure_future(machine.process.wait())
+    try:
+        await asyncio.wait((connecting, died), return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            return connecting.result()
+        raise MachineError("QEMU ended while the guest booted", serial=machine.serial_tail())
+    finally:
+        for waiting in (connecting, died):
+            waiting.cancel()
+
+
+async def _desktop_is_ready(guest: Guest, recipe: Recipe, report: Report) -> None:
     await guest.set_identity(Identity.new(TEMPLATE_HOSTNAME), thaw=True)
     report(Step("desktop", 0.3, "waiting for the desktop"))
     await guest.wait_for([condition.to_wire() for condition in recipe.ready], READY_DEADLINE_S)
+
+
+async def warm_up(guest: Guest, recipe: Recipe, report: Report) -> None:
+    """Do what its recipe says to warm up a machine whose desktop is ready."""
 
     async def done(step: WarmUp) -> None:
         if step.until:

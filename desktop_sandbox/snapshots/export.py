@@ -3,7 +3,7 @@
 `DSSNAP1\\n | u32 length | head (JSON) | 32 bytes public key | 64 bytes signature`, then the parts of the snapshot one
 behind the other. The signature is over all before it but the key; the head holds size and SHA-256 of each part, so it
 vouches for the whole. Nothing of a file is believed before its signature was checked, nothing is a snapshot before
-every part was. It needs the very template it was taken over: that does not travel with it.
+every part was. It needs the very template it was taken over: that travels in a file of its own (`template_export`).
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ import json
 import os
 import re
 import shutil
-import struct
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from desktop_sandbox.errors import InvalidRequestError, MachineError
-from desktop_sandbox.snapshots import signing
+from desktop_sandbox.errors import MachineError
 from desktop_sandbox.snapshots.checkpoint import DELTA, DISK, STATE
+from desktop_sandbox.snapshots.envelope import damaged, open_head, sealed
 from desktop_sandbox.snapshots.faults import fault_point
 from desktop_sandbox.snapshots.manifest import Part
+from desktop_sandbox.snapshots.signing import Keys
 from desktop_sandbox.snapshots.snapshot import Snapshot, SnapshotManifest
 from desktop_sandbox.snapshots.templates import MANIFEST, fsync_directory
 
-MAGIC = b"DSSNAP1\n"
+KIND = "snapshot"
 CHUNK_BYTES = 1 << 20
-MAX_HEAD_BYTES = 8 << 20
-_LENGTH = struct.Struct("<I")
 _ID = re.compile(r"ss-[0-9a-f]{1,61}")
-_AFTER_HEAD = signing.KEY_BYTES + signing.SIGNATURE_BYTES
 
 
 def parts_of(manifest: SnapshotManifest) -> tuple[tuple[str, Part], ...]:
@@ -60,25 +57,22 @@ class Head:
             manifest = SnapshotManifest.from_json(json.dumps(found["manifest"]))
             about = dict(found["about"])
         except (ValueError, KeyError, TypeError, MachineError) as error:
-            raise _damaged(f"its head cannot be read: {error}") from error
+            raise damaged(f"its head cannot be read: {error}") from error
         sizes = [part.bytes for _, part in parts_of(manifest)]
         numbers = [*sizes, *manifest.resolution]
         whole = len(manifest.resolution) == 2 and all(type(each) is int and each >= 0 for each in numbers)
         if not _ID.fullmatch(str(manifest.id)) or not whole:
-            raise _damaged("its head makes no sense")
+            raise damaged("its head makes no sense")
         return cls(manifest, about)
 
 
-def export(
-    snapshot: Snapshot, about: Mapping[str, Any], keys: signing.Keys
-) -> tuple[int, Generator[bytes, None, None]]:
+def export(snapshot: Snapshot, about: Mapping[str, Any], keys: Keys) -> tuple[int, Generator[bytes, None, None]]:
     """Length in bytes, and the pieces of the file (blocking). Files that go meanwhile are read to their end.
 
     Raises MachineError where a part is missing or has another length than it should.
     """
     head = json.dumps({"manifest": asdict(snapshot.manifest), "about": dict(about)}).encode()
-    message = MAGIC + _LENGTH.pack(len(head)) + head
-    begin = message + keys.own() + keys.sign(message)
+    begin = sealed(KIND, head, keys)
     files: list[IO[bytes]] = []
     try:
         for name, part in parts_of(snapshot.manifest):
@@ -133,7 +127,7 @@ class Importer:
         view = memoryview(data)
         while view:
             if self._file is None:
-                raise _damaged("there is more in it than there should be")
+                raise damaged("there is more in it than there should be")
             some = view[: self._left]
             self._file.write(some)
             self._digest.update(some)
@@ -147,11 +141,11 @@ class Importer:
         `snapshot_id`: what it is called here, instead of what it was called there.
         """
         if self.head is None or self.work is None or self._file is not None or self._waiting:
-            raise _damaged("it ends too early")
+            raise damaged("it ends too early")
         if snapshot_id is not None:
             self.head = replace(self.head, manifest=replace(self.head.manifest, id=snapshot_id))
         manifest = self.work / MANIFEST
-        manifest.write_text(json.dumps(asdict(self.head.manifest), indent=1))
+        manifest.write_text(self.head.manifest.to_json())
         fault_point("import.manifest")
         with manifest.open("rb") as file:
             os.fsync(file.fileno())
@@ -167,29 +161,17 @@ class Importer:
 
     def _begin(self) -> bytes:
         """Read the head once it is there; what follows it."""
-        start = len(MAGIC) + _LENGTH.size
-        if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
-            raise InvalidRequestError("this file is no exported snapshot", hint="desktop-sandbox snapshot export")
-        if len(self._buffer) < start:
+        opened = open_head(KIND, self._buffer)
+        if opened is None:
             return b""
-        (length,) = _LENGTH.unpack_from(self._buffer, len(MAGIC))
-        if length > MAX_HEAD_BYTES:
-            raise _damaged("its head is too long")
-        end = start + length
-        if len(self._buffer) < end + _AFTER_HEAD:
-            return b""
-        key = self._buffer[end : end + signing.KEY_BYTES]
-        signature = self._buffer[end + signing.KEY_BYTES : end + _AFTER_HEAD]
-        if not signing.is_signed(self._buffer[:end], signature, key):
-            raise _damaged("its signature does not fit its content")
-        head = Head.read(self._buffer[start:end])
-        self._approve(head, key)
+        head = Head.read(opened.head)
+        self._approve(head, opened.key)
         self.work = self._make_work(head)
         self.head = head
         self._waiting = list(parts_of(head.manifest))
-        rest, self._buffer = self._buffer[end + _AFTER_HEAD :], b""
+        self._buffer = b""
         self._open()
-        return rest
+        return opened.rest
 
     def _open(self) -> None:
         assert self.work is not None
@@ -208,10 +190,6 @@ class Importer:
         fault_point("import.part")
         name, part = self._waiting.pop(0)
         if self._digest.hexdigest() != part.digest:
-            raise _damaged(f"{name} in it is not what its head says")
+            raise damaged(f"{name} in it is not what its head says")
         if self._waiting:
             self._open()
-
-
-def _damaged(what: str) -> InvalidRequestError:
-    return InvalidRequestError(f"the file is damaged: {what}", hint="export or copy it anew; nothing was imported")

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 LINGER_S = 600.0
-_MAX_MESSAGE_BYTES = 4096
+_MAX_MESSAGE_BYTES = 64 * 1024
 
 
 class KeeperClient:
@@ -41,6 +41,12 @@ class KeeperClient:
     def drop(self, key: str) -> None:
         """Forget `key`."""
         self._ask({"drop": key})
+
+    def keys(self) -> list[str]:
+        """All keys that something is kept under."""
+        reply, _ = self._ask({"list": ""})
+        found = reply.get("keys")
+        return [str(key) for key in found] if isinstance(found, list) else []
 
     def close(self) -> None:
         """Leave; the keeper lingers."""
@@ -147,6 +153,9 @@ class Keeper:
             self._kept[message["put"]] = descriptors[0]
         elif "drop" in message:
             self._forget(message["drop"])
+        elif "list" in message:
+            client.send(json.dumps({"keys": sorted(self._kept)}).encode())
+            return
         elif "get" in message and message["get"] in self._kept:
             socket.send_fds(client, [b'{"found": true}'], [self._kept[message["get"]]])
             return

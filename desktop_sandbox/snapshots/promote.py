@@ -58,6 +58,7 @@ def promote(
     work = root / f"{BUILDING}{name}-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     memory = -1
+    origin.template.check()  # its digests are taken over with its layers
     try:
         work.mkdir(mode=0o700)
         memory, digest = _save_memory(origin, work)

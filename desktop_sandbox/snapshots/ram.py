@@ -17,8 +17,8 @@ from desktop_sandbox.errors import MachineError
 NAME = "guest-ram"
 _PAGE_BYTES = 4096
 _CHUNK_BYTES = 4 * 1024**2
-_GRAIN_BYTES = 64 * 1024
-_ZERO = bytes(_GRAIN_BYTES)
+GRAIN_BYTES = 64 * 1024
+_ZERO = bytes(GRAIN_BYTES)
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
@@ -106,6 +106,13 @@ def load_ram(path: Path, size_bytes: int, expected_digest: str) -> int:
     return target
 
 
+def grains(descriptor: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, grain) of every grain of a file or memfd that is not zero, in order; the last may be short."""
+    for offset, data in _content(descriptor, os.fstat(descriptor).st_size):
+        for start in range(0, len(data), GRAIN_BYTES):
+            yield offset + start, data[start : start + GRAIN_BYTES]
+
+
 class _Digest:
     """SHA-256 over (offset, grain) of all grains that are not zero: holes and written zeros count the same."""
 
@@ -114,9 +121,9 @@ class _Digest:
 
     def add(self, offset: int, data: bytes) -> None:
         """Count a run of non-zero grains in."""
-        for start in range(0, len(data), _GRAIN_BYTES):
+        for start in range(0, len(data), GRAIN_BYTES):
             self._hash.update((offset + start).to_bytes(8, "little"))
-            self._hash.update(data[start : start + _GRAIN_BYTES])
+            self._hash.update(data[start : start + GRAIN_BYTES])
 
     def hex(self) -> str:
         """The digest as text."""
@@ -127,8 +134,8 @@ def _content(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
     """(offset, bytes) of everything that is not zero, on grain boundaries, in order."""
     position = 0
     for first, last in _segments(descriptor, size):
-        begin = max(position, first - first % _GRAIN_BYTES)
-        end = min(size, last + -last % _GRAIN_BYTES)
+        begin = max(position, first - first % GRAIN_BYTES)
+        end = min(size, last + -last % GRAIN_BYTES)
         for offset in range(begin, end, _CHUNK_BYTES):
             yield from _grains(offset, os.pread(descriptor, min(_CHUNK_BYTES, end - offset), offset))
         position = max(position, end)
@@ -148,8 +155,8 @@ def _segments(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
 
 def _grains(offset: int, data: bytes) -> Iterator[tuple[int, bytes]]:
     start = None
-    for at in range(0, len(data), _GRAIN_BYTES):
-        grain = data[at : at + _GRAIN_BYTES]
+    for at in range(0, len(data), GRAIN_BYTES):
+        grain = data[at : at + GRAIN_BYTES]
         if grain == _ZERO[: len(grain)]:
             if start is not None:
                 yield offset + start, data[start:at]

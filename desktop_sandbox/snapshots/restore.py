@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from desktop_sandbox.snapshots.below import note_below
 from desktop_sandbox.snapshots.checkpoint import copy_file
 from desktop_sandbox.snapshots.delta import Delta
 from desktop_sandbox.snapshots.keeper import KeeperClient
-from desktop_sandbox.snapshots.snapshot import Snapshot, note_booted
+from desktop_sandbox.snapshots.snapshot import BOOTED, Snapshot, note_booted
 from desktop_sandbox.snapshots.templates import Template
 from desktop_sandbox.snapshots.timings import mark
 
 OVERLAY = "overlay.qcow2"
+_LEAVES_S = 60.0
 
 
 class TemplateMemory:
@@ -33,6 +34,8 @@ class TemplateMemory:
     def __init__(self, keeper: KeeperClient) -> None:
         self._keeper = keeper
         self._open: dict[str, int] = {}
+        self._leaving: list[int] = []
+        """Descriptors of what was forgotten a moment ago."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, template: Template) -> int:
@@ -52,6 +55,7 @@ class TemplateMemory:
             if ram.is_sealed(kept) and os.fstat(kept).st_size == template.manifest.ram.bytes:
                 return kept
             os.close(kept)
+        template.check()
         part = template.manifest.ram
         loaded = ram.load_ram(template.ram, part.bytes, part.digest)
         self._keeper.put(template.key, loaded)
@@ -68,16 +72,36 @@ class TemplateMemory:
 
     def forget(self, template: Template) -> None:
         """Let go of a template's RAM, here and in the keeper."""
-        descriptor = self._open.pop(template.key, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        self._let_go(template.key)
         self._keeper.drop(template.key)
+
+    async def forget_others(self, keys: Collection[str]) -> list[str]:
+        """Let go of the RAM of templates that are none of these (see `Template.key`); their keys."""
+        kept = await asyncio.to_thread(self._keeper.keys)
+        gone = sorted({*self._open, *kept} - set(keys))
+        for key in gone:
+            self._let_go(key)
+            await asyncio.to_thread(self._keeper.drop, key)
+        return gone
+
+    def _let_go(self, key: str) -> None:
+        descriptor = self._open.pop(key, None)
+        if descriptor is not None:
+            # whoever was given it may be about to start a machine with it: its number must not become another file's
+            self._leaving.append(descriptor)
+            asyncio.get_running_loop().call_later(_LEAVES_S, self._close_one, descriptor)
+
+    def _close_one(self, descriptor: int) -> None:
+        if descriptor in self._leaving:
+            self._leaving.remove(descriptor)
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close all descriptors; the keeper goes on holding the memory for a while."""
-        for descriptor in self._open.values():
+        for descriptor in (*self._open.values(), *self._leaving):
             os.close(descriptor)
         self._open.clear()
+        self._leaving.clear()
         self._keeper.close()
 
 
@@ -122,6 +146,7 @@ async def start_child(
     """
     template, snapshot = origin.template, origin.snapshot
     note_below(directory, origin.below)
+    (directory / BOOTED).unlink(missing_ok=True)  # of a machine before it, should its server have been killed
     if snapshot is None:
         shutil.copyfile(template.directory / "empty.qcow2", directory / OVERLAY)
     else:

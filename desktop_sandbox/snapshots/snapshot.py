@@ -6,9 +6,11 @@ HOME/snapshots/<id>/  manifest.json  delta.bin  state.bin  disk.qcow2
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -31,6 +33,8 @@ from desktop_sandbox.snapshots.templates import (
 
 FORMAT = 1
 BOOTED = "booted.json"
+_NAME = re.compile(r"ss-[0-9a-f]+")
+_USELESS = "it is of no use"
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,19 @@ class SnapshotManifest:
     booted: bool = False
     """Its machine, or one that it descends from, was started from its disk, and not from its template's memory."""
 
+    def to_json(self) -> str:
+        """As text, for `manifest.json`, with a digest of itself."""
+        data = asdict(self)
+        return json.dumps({**data, "digest": _digest(data)}, indent=1)
+
     @classmethod
     def from_json(cls, text: str) -> SnapshotManifest:
-        """Read it back. Raises MachineError if it is none that this version understands."""
+        """Read it back. Raises MachineError if it is damaged, or none that this version understands."""
         try:
             data = json.loads(text)
+            digest = data.pop("digest", None)  # older ones have none
+            if digest is not None and digest != _digest(data):
+                raise MachineError("the snapshot's manifest is damaged: it is not what was written", hint=_USELESS)
             if data["format"] != FORMAT:
                 raise MachineError(f"the snapshot has format {data['format']}, this version reads {FORMAT}")
             data["fit"] = Fit(**data["fit"])
@@ -65,8 +77,12 @@ class SnapshotManifest:
                 data[part] = Part(**data[part])
             data["resolution"] = tuple(data["resolution"])
             return cls(**data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise MachineError(f"the snapshot's manifest cannot be read: {error}", hint="it is of no use") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MachineError(f"the snapshot's manifest cannot be read: {error}", hint=_USELESS) from error
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,7 @@ class Snapshot:
 
 def _check_part(path: Path, part: Part) -> None:
     if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
-        raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint="it is of no use")
+        raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint=_USELESS)
 
 
 def note_booted(directory: Path, fit: Fit) -> None:
@@ -184,7 +200,7 @@ def complete(
         booted=booted is not None,
     )
     fault_point("save.files")
-    (work / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
+    (work / MANIFEST).write_text(manifest.to_json())
     for path in work.iterdir():
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
@@ -222,6 +238,15 @@ def found_ids(home: Path) -> Iterator[str]:
     if root.is_dir():
         for directory in root.iterdir():
             if not directory.name.startswith(".") and (directory / MANIFEST).is_file():
+                yield directory.name
+
+
+def folders_without_manifest(home: Path) -> Iterator[str]:
+    """Names of folders that were a snapshot's, and have lost what says so."""
+    root = home / "snapshots"
+    if root.is_dir():
+        for directory in root.iterdir():
+            if _NAME.fullmatch(directory.name) and directory.is_dir() and not (directory / MANIFEST).is_file():
                 yield directory.name
 
 

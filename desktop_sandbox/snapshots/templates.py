@@ -64,6 +64,17 @@ class Template:
         """The disk of a machine that writes to `overlay`."""
         return Disk(self.image, self.layers, overlay)
 
+    def check(self) -> None:
+        """Raise MachineError unless device state and disk layers are what was written (blocking). RAM is not read."""
+        below = () if self.manifest.promoted is None else self.manifest.promoted.layers
+        parts = zip((*self.layers, self.state), (*below, self.manifest.disk, self.manifest.state), strict=True)
+        for path, part in parts:
+            if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
+                raise MachineError(
+                    f"{path} is damaged: it is not what the template's manifest says",
+                    hint=f"rebuild it: desktop-sandbox template build --rebuild {self.manifest.recipe}",
+                )
+
     def size_bytes(self) -> int:
         """Space taken on this host's disk, the image not counted."""
         return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())

@@ -42,6 +42,9 @@ class Desk:
         self.attached_to: object | None = None
         self.shows: Mapping[str, Any] = LIVE
         self.attaching = asyncio.Lock()
+        self.attachments = 0
+        """How often the media process was given its screen."""
+        self._pauses = 0
         self._clock = clock
         self._wall = wall
         self._tell = tell
@@ -175,8 +178,10 @@ class Desk:
         """Whether the agent does something here, or waits until it may."""
         return self._asking > 0
 
-    def over(self) -> None:
-        """The desktop is no more, or not for now: nobody drives it, and an agent that waits is told so by the node."""
+    def over(self, *, paused: bool = False) -> None:
+        """The desktop is no more, or not for now: nobody drives it. An agent that waits is told by the node that it
+        ended; one that was `paused` it must not bring back by what was asked before."""
+        self._pauses += paused
         self.lease = Lease(since=self._clock())
         self._changed.set()
 
@@ -204,7 +209,7 @@ class Desk:
         )
 
     async def _agent_turn(self, wait_s: float) -> None:
-        deadline = self._clock() + wait_s
+        deadline, pauses = self._clock() + wait_s, self._pauses
         while self.lease.refuses_agent:
             left = deadline - self._clock()
             if left <= 0:
@@ -215,6 +220,8 @@ class Desk:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+            if self._pauses != pauses:
+                raise ConflictError(f"{self.sandbox} was paused meanwhile", hint="resume it", state="paused")
         self._move(Ask.ACT, None)
 
     def _held(self) -> ControlHeldError:

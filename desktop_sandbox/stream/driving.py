@@ -7,6 +7,7 @@ meanwhile becomes one batch.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ class Driver:
         self._failed = failed
         self._queue = InputQueue()
         self._news = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._pressing = False
         self._first_at = 0.0
         self._pause_s = 0.0
         self.batches = 0
@@ -47,8 +50,8 @@ class Driver:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return not self._queue
+        """Whether nothing waits to be sent, or is on its way."""
+        return not (self._queue or self._pressing)
 
     def feed(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Take a viewer's events, in order."""
@@ -67,6 +70,8 @@ class Driver:
         """
         self._queue.release()
         self._queue.forget()
+        self._pause_s = 0.0
+        self._hurry.set()
         if agent_too:
             self._queue.release_usual()
         if self._queue:
@@ -78,7 +83,11 @@ class Driver:
             await self._news.wait()
             self._news.clear()
             while batch := self._queue.take():
-                await self._press(batch)
+                self._pressing = True
+                try:
+                    await self._press(batch)
+                finally:
+                    self._pressing = False
 
     async def _press(self, batch: Sequence[Action]) -> None:
         """Have the guest do a batch. What would have let go of something, but was not done, comes first in the next."""
@@ -89,7 +98,10 @@ class Driver:
         except DesktopSandboxError as error:
             self._failed(error.message, error.hint or "")
             if not is_over(error) and self._queue.put_back(batch):
-                await asyncio.sleep(self._pause_s)
+                self._hurry.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_s):
+                        await self._hurry.wait()
                 self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
             return
         self._pause_s = 0.0

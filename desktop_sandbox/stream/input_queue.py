@@ -90,8 +90,12 @@ class InputQueue:
         return batch
 
     def put_back(self, batch: Sequence[Action]) -> bool:
-        """Of a batch that was not done, have what lets go of keys and buttons done first; whether there is any."""
-        releases = [action for action in batch if isinstance(action, (KeyUp, MouseUp))]
+        """Of a batch that was not done, have what lets go of keys and buttons done first; whether there is any.
+
+        Where the pointer is by then: another one may have moved it meanwhile.
+        """
+        ups = [action for action in batch if isinstance(action, (KeyUp, MouseUp))]
+        releases = [MouseUp(action.button) if isinstance(action, MouseUp) else action for action in ups]
         self._queue.extendleft(reversed(releases))
         return bool(releases)
 

@@ -43,8 +43,8 @@ class Recorder:
         self.begun = 0
 
     def is_running(self, sandbox_id: str) -> bool:
-        """Whether this desktop is being recorded."""
-        return sandbox_id in self._running
+        """Whether this desktop is being recorded, or is about to be."""
+        return sandbox_id in self._running or sandbox_id in self._starting
 
     @property
     def running(self) -> set[str]:
@@ -138,6 +138,8 @@ class Recorder:
                 self._check_disk(running)
             except CapacityError as error:
                 await self.stop_if_running(sandbox_id, error.message)
+            except OSError as error:  # its folder went with the sandbox, say
+                await self.stop_if_running(sandbox_id, f"its file cannot be looked at: {error}")
 
     async def resume(self) -> None:
         """The media process died: keep what there is, and go on in a new file."""

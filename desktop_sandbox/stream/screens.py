@@ -44,14 +44,14 @@ class Screens:
 
         `kept`: whether it is still this desk that stands for the desktop.
         """
-        frozen = asyncio.get_running_loop().call_later(FROZEN_S, self._frozen, desk)
+        frozen = asyncio.get_running_loop().call_later(FROZEN_S, self._frozen, desk, desk.attachments)
         try:
             await self._search(desk, ended, kept)
         finally:
             frozen.cancel()
 
-    def _frozen(self, desk: Desk) -> None:
-        if desk.attached_to is not None:
+    def _frozen(self, desk: Desk, attachments: int) -> None:
+        if desk.attached_to is not None and desk.attachments == attachments:
             desk.show("frozen", "The screen cannot be read just now; it comes back by itself.")
 
     async def _search(
@@ -92,4 +92,5 @@ class Screens:
         finally:
             os.close(source.fd)
         desk.attached_to = link
+        desk.attachments += 1
         desk.show("live")

@@ -162,11 +162,12 @@ class Supervisor:
             heard = link.heard
             link.ask("ping", {})
         log.error("media process x says nothing for %.0f s: killed", missed * self._ping_s)
-        link.close()
-        try:
-            await self._reap()
-        except Exception:  # one that cannot even be killed must not end the server
-            log.exception("the media process that hangs")
+        async with self._starting:  # the next one needs its ports
+            link.close()
+            try:
+                await self._reap()
+            except Exception:  # one that cannot even be killed must not end the server
+                log.exception("the media process that hangs")
 
     def _failed(self) -> None:
         self._failures += 1

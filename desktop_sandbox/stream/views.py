@@ -240,8 +240,8 @@ class Views:
             log.debug("%s is gone: %s not noted", sandbox_id, kind)
 
     def _drop_desk(self, desk: Desk) -> None:
-        if desk.busy:
-            return  # a person who comes now must be able to break it off; it goes when next looked at
+        if desk.busy or not desk.driver.idle or not self._is_kept(desk):
+            return  # a person who comes now must be able to break it off, and what is down be let go of first
         self.desks.pop(desk.sandbox, None)
         self._empty_since.pop(desk.sandbox, None)
         for task in self._per_desk.pop(desk.sandbox, []):
@@ -276,7 +276,7 @@ class Views:
         await self.screens.detach(desk, reason, ended=state == "ended")
         for viewer in list(desk.viewers.values()):
             self._leave(viewer, reason)
-        desk.over()
+        desk.over(paused=state == "paused")
         self._drop_desk(desk)
 
     async def _keep_house(self) -> None:
@@ -303,5 +303,6 @@ class Views:
                 self._empty_since.pop(desk.sandbox, None)
             elif now - self._empty_since.setdefault(desk.sandbox, now) > UNWATCHED_S:
                 await self.screens.detach(desk, "nobody watches")
-                if desk.lease.holder is Holder.AGENT and not desk.viewers:
+                used = desk.viewers or self.recorder.is_running(desk.sandbox)  # by who came meanwhile
+                if desk.lease.holder is Holder.AGENT and not used:
                     self._drop_desk(desk)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from desktop_sandbox.errors import ConfigurationError, ConflictError, InvalidRequestError, NotFoundError
 from desktop_sandbox.network.policy import parse_policy, policy_record
+from desktop_sandbox.node.cursors import decode_cursor, encode_cursor
 from desktop_sandbox.node.database import Database
 from desktop_sandbox.node.facts import SandboxState
 from desktop_sandbox.node.lifecycle import TRANSITIONS, SandboxEvent, next_state
-from desktop_sandbox.node.store import SandboxRecord, Store, decode_cursor, encode_cursor
+from desktop_sandbox.node.store import SandboxRecord, Store
 
 
 def record(number: int, **changes: object) -> SandboxRecord:
@@ -121,6 +122,17 @@ async def test_pages_are_whole_while_others_come_and_go(store: Store) -> None:
     third, end = await store.list(limit=4, cursor=cursor)
     assert [r.id for r in second + third] == ["sb5", "sb3", "sb2", "sb1", "sb0"]
     assert end is None
+
+
+async def test_the_dead_are_forgotten_by_when_they_died(store: Store) -> None:
+    for number, died_at in ((1, 5000.0), (2, 90_000.0)):
+        await store.add(record(number))
+        await store.move(f"sb{number}", SandboxEvent.DIED, now=died_at, reason="of age")
+    await store.add(record(3))
+    assert await store.forget_dead(4999.0) == []
+    assert await store.forget_dead(80_000.0) == ["sb1"]
+    assert {kept.id for kept in await store.all()} == {"sb2", "sb3"}
+    assert await store.events("sb1") == []
 
 
 async def test_filters(store: Store) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from guest_image import builder
-from guest_image.builder import BuildCancelledError, BuildError, Progress, base, layin
+from guest_image.builder import BuildCancelledError, BuildError, Progress, base, layin, wheels
+from guest_image.builder.process import Runner
 from guest_image.builder.store import Image, Store, write_image
 from guest_image.recipe import load_recipe
 
@@ -26,6 +27,11 @@ HANGS = """#!/bin/sh
 echo $$ > "$FAKE_PID"
 echo "I: installing"
 sleep 1000
+"""
+# pip's arguments: … --dest FOLDER --requirement FILE PACKAGE
+FETCHES = """#!/bin/sh
+while [ "$1" != --dest ]; do shift; done
+echo "$5" > "$2/a.whl"
 """
 RECIPE = load_recipe("minimal")
 
@@ -95,6 +101,59 @@ def test_a_stopped_build_ends_at_once_with_its_children(home: Path, fake: Path, 
     assert not thread.is_alive()
     assert isinstance(errors[0], BuildCancelledError)
     assert finished(home) == []
+
+
+def test_pip_that_fails_is_told_with_its_output(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "pip", FAILS)
+    monkeypatch.setattr(wheels.sys, "executable", str(tmp_path / "pip"))
+    with pytest.raises(BuildError, match="pip cannot download") as caught:
+        builder.build_image(RECIPE, home, lambda _: None)
+    assert "pip download --no-deps" in str(caught.value.hint)
+    assert caught.value.log is not None
+    for said in (caught.value.log.read_text(), caught.value.tail):
+        assert "no route to the mirror" in said
+    assert finished(home) == []
+    assert list((home / "wheels").iterdir()) == []
+
+
+def test_a_stopped_build_ends_pip_at_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "pip", HANGS)
+    monkeypatch.setenv("FAKE_PID", str(tmp_path / "pid"))
+    monkeypatch.setattr(wheels.sys, "executable", str(tmp_path / "pip"))
+    cancel = threading.Event()
+    errors: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            builder.build_image(RECIPE, home, lambda _: None, cancel=cancel)
+        except BuildError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    cancel.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert isinstance(errors[0], BuildCancelledError)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert list((home / "wheels").iterdir()) == []
+
+
+def test_wheels_appear_whole_and_are_fetched_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "pip", FETCHES)
+    monkeypatch.setattr(wheels.sys, "executable", str(tmp_path / "pip"))
+    store, runner = Store(home), Runner(tmp_path / "log", threading.Event())
+    with store.locked(runner.cancel):
+        fetched = wheels.fetch_wheels(store, runner, ["extra==1"])
+        assert (fetched / "a.whl").read_text() == "extra==1\n"
+        put(tmp_path, "pip", FAILS)
+        assert wheels.fetch_wheels(store, runner, ["extra==1"]) == fetched
+        with pytest.raises(BuildError):
+            wheels.fetch_wheels(store, runner, ["extra==2"])
+    runner.close()
+    assert list((home / "wheels").iterdir()) == [fetched]
 
 
 def test_a_killed_build_is_cleaned_up_by_the_next_one(home: Path, fake: Path, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def descriptors(pid: int) -> dict[int, str]:
     return found
 
 
+def disk_files(pid: int) -> list[str]:
+    """The files that a machine's disk consists of, one below the other: what its QEMU holds open."""
+    return sorted(Path(link).name for link in {*descriptors(pid).values()} if link.endswith((".raw", ".qcow2")))
+
+
 def minimal() -> tuple[Recipe, Image]:
     """The minimal recipe and its image (built already: the fixtures' template needs it)."""
     recipe = load_recipe("minimal")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
-from desktop_sandbox import DeadlineError, InvalidActionError, Sandbox
+from desktop_sandbox import AsyncSandbox, DeadlineError, InvalidActionError, InvalidRequestError, Sandbox
 from tests.conftest import RealServer
 from tests.machine.support import eventually
 
@@ -117,9 +120,71 @@ def test_a_batch_that_takes_longer_than_allowed_stops_there(desk: Sandbox) -> No
             ],
             timeout=3,
         )
-    assert caught.value.evidence["detail"]["failed"]["index"] == 1  # type: ignore[index]
+    assert (caught.value.evidence["index"], caught.value.evidence["results"]) == (1, [{}])
     desk.left_click(30, 30)
     assert settled(desk, before + 2)[before:] == ["(10,10)", "(30,30)"]
+
+
+def test_a_deadline_is_that_of_the_whole_batch(desk: Sandbox) -> None:
+    wait = {"type": "wait", "duration_ms": 2000}
+    began = time.monotonic()
+    with pytest.raises(DeadlineError) as caught:
+        desk.act([wait, {"type": "screenshot"}, wait, {"type": "screenshot"}, wait], timeout=3)
+    assert time.monotonic() - began < 6
+    evidence: dict[str, Any] = caught.value.evidence
+    assert (evidence["index"], evidence["results"]) == (2, [{}, {}])
+    assert evidence["screenshots"][1].width == 1280
+
+
+def test_typing_that_runs_is_cancelled_and_says_how_far_it_came(desk: Sandbox, server: RealServer) -> None:
+    before = len(presses(desk))
+    headers = {"Authorization": f"Bearer {server.key}", "Idempotency-Key": "slowly"}
+    typing = {"type": "type", "text": "abcdef", "delay_ms": 10_000}
+    body = {"actions": [{"type": "click", "x": 40, "y": 41}, typing, {"type": "click", "x": 42, "y": 43}]}
+    path = f"/v1/sandboxes/{desk.sandbox_id}/actions"
+    with httpx.Client(base_url=server.url, headers=headers, timeout=90) as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, path, json=body)
+        assert settled(desk, before + 1)[before:] == ["(40,41)"]
+        time.sleep(1)
+        began = time.monotonic()
+        assert client.delete(f"{path}/slowly").status_code == 204
+        assert time.monotonic() - began < 5
+        answers = [asked.result(10), client.post(path, json=body)]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    evidence = answers[0].json()["evidence"]
+    assert (evidence["code"], evidence["index"], evidence["results"]) == ("cancelled", 1, [{}])
+    assert evidence["partial"] == {"typed": 1}
+    assert answers[1].json()["evidence"] == evidence
+    desk.left_click(44, 45)
+    assert settled(desk, before + 2)[before:] == ["(40,41)", "(44,45)"]
+
+
+async def test_a_task_that_is_cancelled_types_no_further(sandbox: Sandbox) -> None:
+    async with asyncio.timeout(120):
+        desktop = await AsyncSandbox.connect(sandbox.sandbox_id)
+        typing = asyncio.create_task(desktop.write("x" * 2000, delay_ms=50))
+        await asyncio.sleep(3)
+        typing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await typing
+        began = time.monotonic()
+        await desktop.left_click(5, 5)
+        assert time.monotonic() - began < 10, "the click waited for the rest of the text"
+        await desktop.aclose()
+
+
+@pytest.mark.parametrize("picture", [{"region": [0, 0, 5000, 5000]}, {"stable": 6000}])
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_done(desk: Sandbox, picture: dict[str, Any]) -> None:
+    before = len(presses(desk))
+    with pytest.raises(InvalidRequestError):
+        desk.act([{"type": "click", "x": 50, "y": 51}], screenshot=picture)
+    desk.left_click(52, 53)
+    assert settled(desk, before + 1)[before:] == ["(52,53)"]
+
+
+def test_a_picture_may_wait_long_until_the_screen_stands_still(desk: Sandbox) -> None:
+    shot = desk.act([{"type": "screenshot", "stable_ms": 5500}]).screenshots[0]
+    assert (shot.width, shot.stable) == (1280, True)
 
 
 def test_the_same_key_twice_is_one_click(desk: Sandbox, server: RealServer) -> None:

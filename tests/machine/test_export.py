@@ -117,7 +117,7 @@ def test_a_host_without_the_template_says_which_it_needs(
             assert below["template_ram"][:16] in str(caught.value)
             assert below["fit"]["image"][:16] in str(caught.value)
             assert there.snapshots() == []
-            # as the hint says: that folder from there, and it fits
+            # that folder from there does as well as its file (see test_export_templates)
             (own_server.home / "templates" / below["template"]).symlink_to(
                 (server.home / "templates" / below["template"]).resolve()
             )

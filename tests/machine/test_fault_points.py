@@ -76,6 +76,8 @@ def test_a_server_that_dies_at_a_step_loses_nothing(own_server: RealServer, step
         running = {one.sandbox_id for one in found if one.state == "running"}
         assert {name for _, name in own_server.machines()} == running, place
         assert all(one.reason for one in found if one.state == "dead"), place
+        if step == "fork" and place != "fork.made":  # all its children, or none
+            assert running == {sandbox.sandbox_id}, place
         for one in found:
             if one.sandbox_id != sandbox.sandbox_id:
                 Sandbox.connect(one.sandbox_id, **own_server.client()).kill()

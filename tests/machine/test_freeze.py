@@ -153,3 +153,16 @@ def test_a_frozen_desktop_outlives_its_server(own_server: RealServer) -> None:
     eventually(lambda: is_frozen(sandbox), seconds=120)
     for one in (sandbox, other):
         one.kill()
+
+
+def test_freeze_stops_what_works_at_once_and_thaw_lets_it_go_on(make_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = make_sandbox(freeze_after=0)
+    sandbox.commands.run("nohup sh -c 'while sleep 0.1; do echo x >> /tmp/count; done' > /dev/null 2>&1 &")
+    assert sandbox.freeze().frozen
+    used = process_cpu_seconds(machine_pid(sandbox))
+    time.sleep(1.5)
+    assert process_cpu_seconds(machine_pid(sandbox)) - used < 0.1
+    assert is_frozen(sandbox)
+    assert not sandbox.thaw().frozen
+    count = int(sandbox.commands.run("touch /tmp/count; wc -l < /tmp/count").stdout)
+    eventually(lambda: int(sandbox.commands.run("wc -l < /tmp/count").stdout) > count, seconds=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.keeper import KeeperClient
+from desktop_sandbox.snapshots.restore import TemplateMemory
 
 
 @pytest.fixture
@@ -58,3 +60,18 @@ def test_what_is_dropped_is_gone_and_others_stay(keeper: KeeperClient) -> None:
     kept = keeper.get("b")
     assert kept is not None
     os.close(kept)
+
+
+def test_memory_of_templates_that_are_gone_is_let_go(keeper: KeeperClient) -> None:
+    for key in ("here", "gone"):
+        descriptor = ram.new_ram(4096)
+        keeper.put(key, descriptor)
+        os.close(descriptor)
+    memory = TemplateMemory(keeper)
+
+    async def forget() -> None:
+        assert await memory.forget_others({"here", "another"}) == ["gone"]
+
+    asyncio.run(forget())
+    assert keeper.keys() == ["here"]
+    assert keeper.get("gone") is None

@@ -6,12 +6,14 @@ import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from desktop_sandbox.config import ServerConfig
-from desktop_sandbox.errors import MachineError
+from desktop_sandbox.errors import ChannelError, MachineError
 from desktop_sandbox.microvm.accelerator import _PROBE
+from desktop_sandbox.microvm.channel import AgentChannel
 from desktop_sandbox.microvm.command_line import MachineShape
 from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
 from desktop_sandbox.microvm.machine import Disk, Hypervisor, Machine
@@ -112,6 +114,42 @@ async def test_a_cancelled_boot_leaves_no_process(tmp_path: Path, hypervisor: Hy
         await building
     assert machines_of(hypervisor) == []
     assert list((tmp_path / "home" / "templates").iterdir()) == []
+
+
+async def test_a_restored_machine_that_hangs_is_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its vCPUs never run, so its agent never answers: the create says so, and leaves no process."""
+
+    async def hangs(_machine: Machine) -> None:
+        """As a kernel would that is stuck from its first instruction on."""
+
+    connect = AgentChannel.connect
+
+    async def hasty(*paths: str, **named: Any) -> AgentChannel:
+        assert named["timeout_s"] <= 15, "nobody waits for longer"
+        return await connect(*paths, **{**named, "timeout_s": 2.0})
+
+    monkeypatch.setattr(Machine, "resume", hangs)
+    monkeypatch.setattr(AgentChannel, "connect", hasty)
+    node = await LocalNode.start(ServerConfig(home=make_home(tmp_path / "home"), api_key="unused"))
+    try:
+        began = time.monotonic()
+        with pytest.raises(ChannelError, match="the guest agent did not answer on its control port within 2 s") as said:
+            await node.create(SandboxSpec(template="minimal", timeout_s=60))
+        assert time.monotonic() - began < 60
+        assert "serial log" in str(said.value.hint)
+        assert {"serial", "qemu"} <= set(said.value.evidence)
+        assert machines_of(node.hypervisor) == []
+        (info,) = (await node.list()).sandboxes
+        assert info.state is SandboxState.DEAD
+        assert "not created: the guest agent did not answer" in str(info.reason)
+        left = {path.name for path in (node.config.home / "sandboxes" / info.id).iterdir()}
+        assert left <= {"serial.log", "qemu.log", "command.txt", "network.log"}
+        usage = await node.usage()
+        assert (usage["sandboxes"]["running"], usage["sandboxes"]["creating"]) == (0, 0)
+    finally:
+        await node.aclose()
 
 
 async def test_a_damaged_template_makes_no_sandbox(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest_asyncio
 from actions.model import CursorPosition
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, ConflictError, SnapshotMismatchError
-from desktop_sandbox.node import reclaiming
+from desktop_sandbox.microvm.host import process_own_mib
+from desktop_sandbox.node import capacity, core, reclaiming, saving
 from desktop_sandbox.node.capacity import Figures
 from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
 from desktop_sandbox.node.local import LocalNode
@@ -166,6 +167,68 @@ async def test_what_comes_back_takes_the_place_of_what_is_idle_and_new_ones_are_
     assert [info.kind for info in await node.snapshots()] == ["pause"], "nothing was saved for that fork"
     node.limits = enough
     assert await output(node, second, "echo there") == "there"
+
+
+FILL = """
+import os, sys
+block = os.urandom(4096) * 256
+with open("/dev/shm/filled", "wb") as file:
+    for _ in range(int(sys.argv[1])):
+        file.write(block)
+"""
+SUM = """
+import zlib
+sum = 1
+with open("/dev/shm/filled", "rb") as file:
+    while block := file.read(1 << 20):
+        sum = zlib.adler32(block, sum)
+print(sum)
+"""
+
+
+async def test_guests_that_fill_their_memory_on_a_full_host(node: LocalNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guests really write it, and what is free is the host's memory less what their machines really take. Only how
+    large the host is the test says: what is left of the real one changes with whatever else runs there."""
+
+    async def holds(sandbox_id: str) -> str:
+        return await output(node, sandbox_id, f"python3 -c '{SUM}'")
+
+    async def fill(sandbox_id: str, mib: int) -> str:
+        await output(node, sandbox_id, f"python3 -c '{FILL}' {mib}")
+        return await holds(sandbox_id)
+
+    def taken_mib() -> int:
+        return sum(process_own_mib(live.machine.process.pid) for live in node._live.values())
+
+    first, second = [(await node.create(SPEC)).id for _ in range(2)]
+    greedy = (await node.create(replace(SPEC, freeze_after_s=0.0))).id
+    sums = {one: await fill(one, 16) for one in (first, second)}
+    await frozen(node, first, second)
+    host_mib = taken_mib() + node.limits.reserve_memory_mib + 50
+
+    def figures(home: Path, sandboxes: int) -> Figures:
+        return replace(capacity.read_figures(home, sandboxes), available_memory_mib=host_mib - taken_mib())
+
+    with monkeypatch.context() as patch:
+        for part in (core, reclaiming, saving):
+            patch.setattr(part, "read_figures", figures)
+        await asyncio.sleep(1.2)
+        assert await states(node, first, second, greedy) == [S.RUNNING] * 3, "there is enough"
+        sums[greedy] = await fill(greedy, 90)
+        await until(node, first, S.PAUSED)
+        await until(node, second, S.PAUSED)
+        with pytest.raises(CapacityError, match=r"memory is short: .* kept for the host"):
+            await node.create(SPEC)
+        assert await states(node, greedy) == [S.RUNNING], "it fills the host, but was told never to stand still"
+        assert await holds(greedy) == sums[greedy]
+
+        # and all of them come back as they were, one in the place of another
+        await node.pause(greedy)
+        for one in (first, second):
+            assert await holds(one) == sums[one]
+            await frozen(node, one)
+        await node.resume(greedy)
+        assert await holds(greedy) == sums[greedy]
 
 
 async def test_its_time_goes_on_and_a_pause_on_purpose_is_one(node: LocalNode) -> None:

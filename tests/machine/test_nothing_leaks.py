@@ -1,13 +1,20 @@
-"""Ten creates and kills leave processes, descriptors, threads, files and mounts as they were."""
+"""Creates and kills, checkpoints, forks, pauses and rollbacks leave all as it was.
+
+Processes, descriptors, threads, memory, files and mounts.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
-from desktop_sandbox import Sandbox
+from desktop_sandbox import Host, Sandbox
+from desktop_sandbox.bench.census import Census
 from tests.conftest import RealServer
 from tests.machine.support import descriptors, eventually
 
@@ -74,3 +81,66 @@ def _quiet(server: RealServer) -> State | None:
     """The state, once no machine is left."""
     state = look(server)
     return state if not state.machines else None
+
+
+ROUNDS = 6
+# by how much a round may seem to add; what leaks adds 1, or hundreds of MB of kept memory (a template's own
+# grows as guests read pages of it that nobody wrote)
+SLOPES = {"descriptors": 0.5, "threads": 0.5, "memory_mb": 1.0, "kept_mb": 30.0, "processes": 0.0, "files": 0.0}
+
+
+def slope(values: Sequence[float]) -> float:
+    """The usual step from one to the next; a jump, as of a pool that is filled, is none."""
+    return median(after - before for before, after in pairwise(values))
+
+
+def use_snapshots(server: RealServer) -> None:
+    """All that replaces or multiplies a machine, and nothing is kept."""
+    with Sandbox.create("minimal", **server.client()) as sandbox:
+        saved = sandbox.checkpoint()
+        children = sandbox.fork(2)
+        children[0].move_mouse(5, 5)
+        forked_at = children[0].get_info().snapshot
+        for child in children:
+            child.kill()
+            child.close()
+        sandbox.pause()
+        sandbox.resume()
+        sandbox.rollback(saved)
+        sandbox.move_mouse(6, 6)
+    with Host.connect(**server.client()) as host:
+        for snapshot in (str(forked_at), saved.snapshot_id):
+            host.delete_snapshot(snapshot)
+
+
+def count(server: RealServer) -> Census:
+    """Once it is the same twice: namespaces are made ahead, and connections are closed a little late."""
+    assert server.process is not None
+    pid, found = server.process.pid, [Census.take(server.process.pid, server.home)]
+
+    def settled() -> bool:
+        found.append(Census.take(pid, server.home))
+        before, now = found[-2:]
+        return _quiet(server) is not None and (before.descriptors, before.threads) == (now.descriptors, now.threads)
+
+    eventually(settled, seconds=30)
+    return found[-1]
+
+
+def test_rounds_of_everything_have_no_slope(own_server: RealServer) -> None:
+    own_server.start()
+    # pools of threads have grown, and all that exists once is there
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: use_snapshots(own_server), range(3)))
+    counted = []
+    for _ in range(ROUNDS):
+        use_snapshots(own_server)
+        counted.append(count(own_server))
+    for what, most in SLOPES.items():
+        values = [getattr(one, what) for one in counted]
+        assert slope(values) <= most, f"{what} after each round: {values}"
+
+
+def test_a_slope_is_not_a_jump() -> None:
+    assert slope([5, 5, 5, 9, 9, 10]) == 0
+    assert slope([5, 6, 7, 8, 7, 8]) == 1

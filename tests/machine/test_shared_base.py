@@ -12,7 +12,7 @@ import pytest
 from desktop_sandbox import Host, NotFoundError, Sandbox
 from desktop_sandbox.snapshots.below import BELOW
 from tests.conftest import RealServer
-from tests.machine.support import machine_pid
+from tests.machine.support import descriptors, eventually, machine_pid
 
 pytestmark = pytest.mark.machine
 
@@ -40,8 +40,10 @@ def test_children_share_what_their_parent_had_written(
     with Host.connect() as host:
         before = {info.snapshot_id for info in host.snapshots()}
     filled = run(sandbox, FILL)
+    held = memfds(server)
     children = sandbox.fork(CHILDREN, timeout=600)
     try:
+        eventually(lambda: memfds(server) == held, seconds=10)  # its children alone hold the base
         assert all(below(server, child).exists() for child in children)
         with ThreadPoolExecutor(CHILDREN) as threads:
             assert list(threads.map(lambda child: run(child, DIGEST), children)) == [filled] * CHILDREN
@@ -85,6 +87,12 @@ def test_few_children_get_copies(server: RealServer, sandbox: Sandbox) -> None:
     assert not below(server, child).exists()
     assert run(child, "echo there") == "there"
     child.kill()
+
+
+def memfds(server: RealServer) -> int:
+    """How many pieces of memory without a process the server holds."""
+    assert server.process is not None
+    return sum(link.startswith("/memfd:") for link in descriptors(server.process.pid).values())
 
 
 def private_mb(pid: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from desktop_sandbox import ConflictError, DesktopSandboxError, Host, MachineError, NotFoundError, Sandbox
 from tests.conftest import RealServer
-from tests.machine.support import eventually, gone, machine_pid
+from tests.machine.support import disk_files, eventually, gone, machine_pid
 
 pytestmark = pytest.mark.machine
 
@@ -134,6 +135,7 @@ def test_a_pause_leaves_no_process_and_a_resume_loses_nothing(sandbox: Sandbox, 
                 host.delete_snapshot(str(info.snapshot))
         assert sandbox.resume().state == "running"
         assert sandbox.resume().state == "running"
+        assert disk_files(machine_pid(sandbox)) == ["disk.qcow2", "disk.raw", "overlay.qcow2"], "no deeper, ever"
         eventually(lambda count=count: int(read(sandbox, "/tmp/count") or 0) > count)  # type: ignore[misc]
         with Host.connect() as host:
             assert [found for found in host.snapshots() if found.kind == "pause"] == []
@@ -250,7 +252,13 @@ def test_a_damaged_snapshot_is_refused_and_harms_nobody(sandbox: Sandbox, server
     manifest.write_text(text[:100])
     with pytest.raises(MachineError, match="manifest"):
         sandbox.rollback(saved)
-    manifest.write_text(text.replace('"qemu": "', '"qemu": "other-'))
+    manifest.write_text(text.replace('"stopped_ms": ', '"stopped_ms": 1'))
+    with pytest.raises(MachineError, match="manifest is damaged"):
+        sandbox.rollback(saved)
+    data = json.loads(text)
+    del data["digest"]
+    data["fit"]["qemu"] = "other"
+    manifest.write_text(json.dumps(data))
     with pytest.raises(MachineError, match="QEMU build"):
         sandbox.rollback(saved)
     manifest.unlink()

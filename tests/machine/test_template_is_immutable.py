@@ -1,4 +1,7 @@
-"""A template never changes: not by a hostile guest with root, and not by its QEMU's uid from outside."""
+"""What machines share never changes: not by a hostile guest with root, and not by its QEMU's uid from outside.
+
+A template's memory and disk, the base that many children of a fork share, and the snapshot that they begin from.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from desktop_sandbox import Sandbox
+from desktop_sandbox import Host, Sandbox
 from desktop_sandbox.snapshots import ram
 from desktop_sandbox.snapshots.manifest import Manifest
 from desktop_sandbox.snapshots.templates import MANIFEST, disk_digest
@@ -22,6 +26,10 @@ from tests.machine.support import descriptors, machine_pid
 
 SYS_PIDFD_GETFD = 438
 KEPT = ("disk.raw", "disk.qcow2")
+FILLED = "/dev/shm/fill"
+FILL_MIB = 180
+CHILDREN = 8
+"""With so many a base is less than a copy of what their parent wrote for each of them."""
 
 # runs with QEMU's uid, and tries everything on each descriptor of QEMU's that leads to something shared
 ATTACK = """
@@ -115,10 +123,12 @@ class Shared:
         links = descriptors(self.pid)
         self.numbers = [n for n, link in links.items() if link.endswith(KEPT) or "guest-ram" in link]
         self.memory = next(n for n, link in links.items() if "guest-ram" in link)
+        self.inode = os.stat(f"/proc/{self.pid}/fd/{self.memory}").st_ino
         self.template = Path(next(link for link in links.values() if link.endswith("/disk.qcow2"))).parent
         self.image = Path(next(link for link in links.values() if link.endswith("/disk.raw")))
 
-    def digests(self) -> Digests:
+    def memory_digest(self) -> str:
+        """Of the memory that its QEMU maps, as it is now."""
         descriptor = os.open(f"/proc/{self.pid}/fd/{self.memory}", os.O_RDONLY)
         try:
             assert ram.is_sealed(descriptor)
@@ -127,9 +137,11 @@ class Shared:
                 digest.add(offset, data)
         finally:
             os.close(descriptor)
-        folder = self.template
-        files = (disk_digest(folder / name) for name in ("ram.bin", "state.bin", "disk.qcow2"))
-        return Digests(*files, memory=digest.hex())
+        return digest.hex()
+
+    def digests(self) -> Digests:
+        files = (disk_digest(self.template / name) for name in ("ram.bin", "state.bin", "disk.qcow2"))
+        return Digests(*files, memory=self.memory_digest())
 
 
 def take_descriptor(pid: int, number: int) -> int:
@@ -143,40 +155,17 @@ def take_descriptor(pid: int, number: int) -> int:
     return int(taken)
 
 
-def test_a_hostile_guest_changes_nothing(make_sandbox: Callable[..., Sandbox]) -> None:
-    hostile = make_sandbox()
-    shared = Shared(hostile)
-    before = shared.digests()
-    manifest = Manifest.from_json((shared.template / MANIFEST).read_text())
-    assert before.memory == manifest.ram.digest
-    assert (before.state, before.disk) == (manifest.state.digest, manifest.disk.digest)
-
-    # fill memory, then write over the disk below the mounted file system, its own superblock last
-    run = hostile.commands.run
-    run(["python3", "-c", SPOIL, "/dev/shm/fill", "0", "160"], user="root", timeout=120, check=False)
-    run("echo 3 > /proc/sys/vm/drop_caches", user="root", timeout=60, check=False)
-    for offset_mib in ("3000", "1000", "0"):
-        run(["python3", "-c", SPOIL, "/dev/vda", offset_mib, "16"], user="root", timeout=120, check=False)
-
-    assert shared.digests() == before
-    with make_sandbox() as sibling:
-        assert sibling.commands.run("test ! -e /dev/shm/fill && echo clean").stdout == "clean\n"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become QEMU's uid")
-def test_qemus_own_uid_changes_nothing(sandbox: Sandbox, server: RealServer) -> None:
-    shared = Shared(sandbox)
-    before = shared.digests()
-    image_before = os.stat(shared.image)
+def attack(shared: Shared, home: Path, *paths: Path) -> None:
+    """Try everything on what a machine shares, with its QEMU's uid: nothing works."""
     uid = os.stat(f"/proc/{shared.pid}").st_uid
     taken = [take_descriptor(shared.pid, number) for number in shared.numbers]
-    paths = [str(path) for path in (*shared.template.iterdir(), shared.image, server.home / "node.db")]
+    targets = [str(path) for path in (*shared.template.iterdir(), shared.image, home / "node.db", *paths)]
     interpreter = shutil.which("python3", path="/usr/bin:/bin")
     assert interpreter is not None
     become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
     try:
         answer = subprocess.run(
-            [*become, interpreter, "-I", "-c", ATTACK, json.dumps([shared.pid, shared.numbers, taken, paths])],
+            [*become, interpreter, "-I", "-c", ATTACK, json.dumps([shared.pid, shared.numbers, taken, targets])],
             check=False, pass_fds=taken, cwd="/", capture_output=True, text=True, timeout=120,
         )  # fmt: skip
     finally:
@@ -188,6 +177,74 @@ def test_qemus_own_uid_changes_nothing(sandbox: Sandbox, server: RealServer) -> 
     assert shared.memory in seen, "the attack could open QEMU's own descriptors"
     assert set(taken) <= set(seen)
     assert done == []
+
+
+def fill(hostile: Sandbox, mib: int = FILL_MIB) -> None:
+    """Fill a guest's memory."""
+    hostile.commands.run(["python3", "-c", SPOIL, FILLED, "0", str(mib)], user="root", timeout=120, check=False)
+
+
+def spoil_disk(hostile: Sandbox) -> None:
+    """Write over the disk below the mounted file system, its own superblock last."""
+    run = hostile.commands.run
+    run("echo 3 > /proc/sys/vm/drop_caches", user="root", timeout=60, check=False)
+    for offset_mib in ("3000", "1000", "0"):
+        run(["python3", "-c", SPOIL, "/dev/vda", offset_mib, "16"], user="root", timeout=120, check=False)
+
+
+def first_page(sandbox: Sandbox) -> str:
+    return sandbox.commands.run(f"head -c 4096 {FILLED} | md5sum", timeout=60).stdout
+
+
+def test_a_hostile_guest_and_its_children_change_nothing(
+    make_sandbox: Callable[..., Sandbox], server: RealServer
+) -> None:
+    hostile = make_sandbox()
+    shared = Shared(hostile)
+    before = shared.digests()
+    manifest = Manifest.from_json((shared.template / MANIFEST).read_text())
+    assert before.memory == manifest.ram.digest
+    assert (before.state, before.disk) == (manifest.state.digest, manifest.disk.digest)
+
+    fill(hostile)
+    saw = first_page(hostile)
+    children = hostile.fork(CHILDREN, timeout=600)
+    child, sibling = children[:2]
+    snapshot = server.home / "snapshots" / str(child.get_info().snapshot)
+    try:
+        # these share a base of their own, over the template's disk
+        base = Shared(child)
+        assert base.inode == Shared(sibling).inode != shared.inode
+        base_before = base.memory_digest()
+        saved = {path.name: disk_digest(path) for path in snapshot.iterdir()}
+        assert len(saved) == 4
+
+        fill(child, 60)  # over what it shares with its siblings
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(spoil_disk, (hostile, child)))
+        if os.geteuid() == 0:
+            attack(base, server.home, snapshot, *snapshot.iterdir())
+
+        assert shared.digests() == before
+        assert base.memory_digest() == base_before
+        assert {path.name: disk_digest(path) for path in snapshot.iterdir()} == saved
+        assert first_page(sibling) == saw, "a sibling has what its parent had written, and nothing of another child"
+    finally:
+        for one in children:
+            one.kill()
+        hostile.kill()
+        with Host.connect() as host:
+            host.delete_snapshot(snapshot.name)
+    with make_sandbox() as fresh:
+        assert fresh.commands.run(f"test ! -e {FILLED} && echo clean").stdout == "clean\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become QEMU's uid")
+def test_qemus_own_uid_changes_nothing(sandbox: Sandbox, server: RealServer) -> None:
+    shared = Shared(sandbox)
+    before = shared.digests()
+    image_before = os.stat(shared.image)
+    attack(shared, server.home)
     assert shared.digests() == before
     after = os.stat(shared.image)
     assert (after.st_mtime_ns, after.st_size, after.st_mode) == (

@@ -15,9 +15,10 @@ import pytest
 
 from desktop_sandbox import Sandbox
 from desktop_sandbox.microvm.jail import FIRST_UID, UIDS
+from desktop_sandbox.microvm.process import file_limit
 from desktop_sandbox.network.namespace import GATEWAY_ADDRESS
 from tests.conftest import RealServer
-from tests.machine.support import descriptors, machine_pid
+from tests.machine.support import descriptors, machine_pid, minimal
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the uids of the wall need a server that is root")
 
@@ -80,12 +81,21 @@ def test_everything_it_sees_is_read_only(sandbox: Sandbox) -> None:
 
 
 def test_limits(sandbox: Sandbox) -> None:
-    limits = Path(f"/proc/{machine_pid(sandbox)}/limits").read_text()
-    for name, largest in (("Max core file size", 0), ("Max open files", 1024), ("Max file size", 1 << 40)):
+    pid = machine_pid(sandbox)
+    disk = next(number for number, link in descriptors(pid).items() if link.endswith("disk.raw"))
+    disk_bytes = os.stat(f"/proc/{pid}/fd/{disk}").st_size
+    file_bytes = file_limit(disk_bytes, minimal()[0].memory_mib << 20)
+    assert disk_bytes < file_bytes < 2 * disk_bytes
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    for name, value in (
+        ("Max core file size", 0),
+        ("Max open files", 1024),
+        ("Max file size", file_bytes),
+        ("Max processes", 256),
+    ):
         found = re.search(rf"^{name} +(\S+) +(\S+)", limits, re.MULTILINE)
         assert found is not None
-        assert int(found.group(1)) <= largest
-        assert int(found.group(2)) <= largest
+        assert (int(found.group(1)), int(found.group(2))) == (value, value), name
 
 
 def test_its_descriptors_are_those_meant_and_no_others(make_sandbox: Callable[..., Sandbox]) -> None:

@@ -97,6 +97,9 @@ async def test_what_is_here_already_comes_once_more_under_another_name(
     with pytest.raises(SnapshotMismatchError, match="templates/minimal-1 is not here") as caught:
         await rooms.import_snapshot(in_one(content))
     assert "RAM ram" in str(caught.value)
+    assert "there: desktop-sandbox template export minimal-1; here: desktop-sandbox template import" in str(
+        caught.value.hint
+    )
     monkeypatch.setattr(rooms, "_check_template", lambda _: None)
     first = await rooms.import_snapshot(in_one(content))
     assert (first.id, first.name) == ("ss-0a", "there")

@@ -28,12 +28,16 @@ from desktop_sandbox.snapshots.manifest import Fit, Manifest, Part
 from desktop_sandbox.snapshots.promote import MAX_LAYERS, bytes_needed, check_depth, promote
 from desktop_sandbox.snapshots.restore import Origin
 from desktop_sandbox.snapshots.snapshot import Snapshot, SnapshotManifest
-from desktop_sandbox.snapshots.templates import Template, find_templates, promoted_templates
+from desktop_sandbox.snapshots.templates import Template, disk_digest, find_templates, promoted_templates
 
 MIB = 4
 PAGE = 4096
 PART = Part(0, "0" * 64)
 FIT = Fit("7.2.22/x", "tcg", "max", 1, MIB, 2, "f" * 20, 2_000_000)
+
+
+def written(path: Path) -> Part:
+    return Part(path.stat().st_size, disk_digest(path))
 
 
 @pytest.fixture
@@ -49,7 +53,8 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
     ram.seal(memory)
     for name in ("disk.qcow2", "empty.qcow2", "state.bin"):
         (directory / name).write_bytes(f"template {name}".encode())
-    manifest = Manifest("minimal", 1.0, FIT, PART, PART, PART, 9, (1024, 768), {}, quiesced=True, idle_cpu=0.03)
+    state, disk = (written(directory / name) for name in ("state.bin", "disk.qcow2"))
+    manifest = Manifest("minimal", 1.0, FIT, PART, state, disk, 9, (1024, 768), {}, quiesced=True, idle_cpu=0.03)
     (directory / "manifest.json").write_text(manifest.to_json())
     saved = tmp_path / "snapshots" / "ss-0a"
     saved.mkdir(parents=True)
@@ -68,6 +73,30 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
 def made(origin: Origin, name: str = "new") -> tuple[Template, int]:
     root = origin.template.directory.parent
     return promote(root, name, origin, now=3.5, max_resolution=(1920, 1200))
+
+
+@pytest.mark.parametrize("name", ["disk.qcow2", "state.bin"])
+def test_a_bit_flipped_in_a_template_is_seen(origin: Origin, name: str) -> None:
+    origin.template.check()
+    path = origin.template.directory / name
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(MachineError, match=f"{name} is damaged") as caught:
+        origin.template.check()
+    assert "template build --rebuild minimal" in str(caught.value.hint)
+    with pytest.raises(MachineError, match="damaged"):  # and is not made official by a promotion
+        made(origin)
+    assert promoted_templates(origin.template.directory.parents[1]) == {}
+
+
+def test_a_bit_flipped_in_a_promoted_template_s_layer_is_seen(origin: Origin) -> None:
+    template, memory = made(origin)
+    os.close(memory)
+    template.check()
+    (template.directory / "below-0.qcow2").write_bytes(b"template disk.qcow3")
+    with pytest.raises(MachineError, match="below-0"):
+        template.check()
 
 
 def test_memory_and_disk_are_the_snapshot_s(origin: Origin, tmp_path: Path) -> None:
