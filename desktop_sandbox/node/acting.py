@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from actions.model import Action, to_wire
 from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox.errors import (
+    CapacityError,
     ConflictError,
     DeadlineError,
     DesktopSandboxError,
@@ -178,7 +179,7 @@ class _Batch:
             if part.first:
                 error.evidence.pop("done", None)
             raise
-        except (DeadlineError, GuestError, InvalidRequestError) as error:
+        except (CapacityError, DeadlineError, GuestError, InvalidRequestError) as error:
             if not part.first:  # nothing was done; what else goes wrong is mended by asking for the batch once more
                 raise
             answer = broken_off(error, error.slug, count)

@@ -77,6 +77,7 @@ class Attachment:
         """Whether its machine is saved and ended, or replaced, right now: what is asked meanwhile waits for that."""
         self.disk_full = False
         """Whether QEMU holds it because the host's disk is full (see `full_disk`)."""
+        self._looking = False
         self.asked_still = False
         """Whether it stands still because somebody asked for that: only a call wakes it."""
         self._braked = False
@@ -106,6 +107,8 @@ class Attachment:
             return await self._guest(deadline_s, acts=acts)
 
     async def _guest(self, deadline_s: float, *, acts: bool = False) -> Guest:
+        if not self._ended:
+            self.release_brake()  # before who looks at it meanwhile waits for an answer
         async with self._connecting, self._turn():
             # its successor's machine listens at the same paths
             self._check_not_ended()
@@ -160,15 +163,21 @@ class Attachment:
 
     async def look_at_disk(self, has_room: Callable[[], bool]) -> None:
         """Set `disk_full` to whether QEMU holds it because its disk cannot be written; with room it goes on."""
+        if self._braked:
+            return  # its QEMU would not answer
         async with self._connecting:  # while it is saved its vCPUs must stand still, whatever QEMU says of its state
-            if self._ended or self.saving.locked():
+            if self._braked or self._ended or self.saving.locked():
                 return
-            held = await self.machine.status() == "io-error"
-            if held and has_room():
-                await self.machine.resume()
-                self._goes()
-                self._clock_late = True
-                held = False
+            self._looking = True
+            try:
+                held = await self.machine.status() == "io-error"
+                if held and has_room():
+                    await self.machine.resume()
+                    self._goes()
+                    self._clock_late = True
+                    held = False
+            finally:
+                self._looking = False
             self.disk_full = held
 
     async def ask(self, question: Callable[[Guest], Awaitable[T]], *, acts: bool = False) -> T:
@@ -188,7 +197,8 @@ class Attachment:
     def busy(self) -> bool:
         """Whether somebody asks something of it right now, or it is being saved."""
         asked = self._channel is not None and self._channel.busy
-        return asked or self._acting.locked() or self._connecting.locked() or self.saving.locked()
+        connecting = self._connecting.locked() and not self._looking
+        return asked or connecting or self._acting.locked() or self.saving.locked()
 
     def brake(self) -> None:
         """Stop its whole process this instant; the next call, or `freeze`, ends that."""
@@ -202,7 +212,8 @@ class Attachment:
             self.machine.process.go_on()
 
     def _stand_aside(self, beginners: Beginners) -> None:
-        if not (self._ended or self._is_asked() or self.standing.watched or self.seen_from_outside):
+        needed = self._is_asked() or self._connecting.locked() or self.standing.watched or self.seen_from_outside
+        if not (self._ended or needed):
             self.brake()
             beginners.stand_aside(self.release_brake)
 
@@ -212,6 +223,8 @@ class Attachment:
         Returns whether they stand still. `hold`: only because memory is short. MachineError if that fails; they then go
         on.
         """
+        if not self._ended:
+            self.release_brake()
         async with self._connecting:
             self.release_brake()
             at_work = self._acting.locked() or self.saving.locked() or self._is_asked()

@@ -36,7 +36,6 @@ log = logging.getLogger("desktop_sandbox.node")
 
 BOOT_S = 180.0
 READY_S = 120.0
-_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -78,15 +77,18 @@ async def boot_up(
 
     Raises MachineError and others with the console's end as evidence; then no process is left.
     """
-    for left in range(_TRIES - 1, -1, -1):
-        clear(hypervisor, sandbox_id, directory)
+    step = (origin, hypervisor, sandbox_id, directory, uid, size, tap)
+    clear(hypervisor, sandbox_id, directory)
+    try:
         try:
-            return await _boot(origin, hypervisor, sandbox_id, directory, uid, size, tap)
+            return await _boot(*step)
         except MachineError as error:
-            if not left:
-                raise
             log.warning("%s x booted once more: %s", sandbox_id, error.message)
-    raise AssertionError("the last try returns or raises")
+            clear(hypervisor, sandbox_id, directory)
+            return await _boot(*step)
+    except BaseException:
+        clear(hypervisor, sandbox_id, directory)  # lest what is left is in the way of the next try
+        raise
 
 
 async def _boot(

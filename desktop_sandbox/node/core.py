@@ -69,8 +69,8 @@ class NodeCore(ABC):
         self._not_put_away: dict[str, float] = {}
         """When it was last tried in vain to put an idle desktop to disk (monotonic)."""
         self._expiring: set[str] = set()
-        self._not_paused: dict[str, int] = {}
-        """How often the pause of one whose time is over has failed."""
+        self._not_paused: dict[str, tuple[int, float | None]] = {}
+        """How often the pause of one whose time is over has failed, and when it is due again."""
         self._watched: frozenset[str] = frozenset()
         self._template_uptimes: dict[str, float] = {}
         # a lock lives as long as somebody holds it or waits for it

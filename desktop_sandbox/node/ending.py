@@ -69,10 +69,11 @@ class Ending(Upkeep):
         await self._forget_pause(record.snapshot)
         await asyncio.to_thread(shutil.rmtree, self._directory(sandbox_id), True)
 
-    async def _end(self, sandbox_id: str, reason: str) -> None:
+    async def _end(self, sandbox_id: str, reason: str, *, due: float | None = None) -> None:
+        """`due`: because its time was over then; nothing where it was given more meanwhile."""
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
-            if record.state is SandboxState.DEAD:
+            if record.state is SandboxState.DEAD or (due is not None and record.expires_at != due):
                 return
             if record.state is SandboxState.CREATING:
                 raise ConflictError(f"{sandbox_id} is being created", hint="wait until it runs, then kill it")

@@ -97,8 +97,8 @@ class Forking(Creating, Saving):
 
     async def _whole(self, origin: Origin, spec: SandboxSpec, info: SnapshotInfo, count: int) -> Sequence[SandboxInfo]:
         """The children, noted as a whole: all of them, or an error and none."""
-        await self.snapshot_store.begin_fork(info.id)
         try:
+            await self.snapshot_store.begin_fork(info.id)
             made = await self._children(origin, spec, info.resolution, count)
         except BaseException:
             with contextlib.suppress(Exception):

@@ -71,7 +71,8 @@ class Freezing(Saving):
         if not await live.freeze(time.monotonic()):
             why = "is watched or recorded" if live.standing.watched else "is in use"
             raise ConflictError(f"{sandbox_id} {why}, and does not stand still", hint="try again when it is not")
-        live.asked_still = live.frozen
+        if live.frozen:
+            live.asked_still, live.held_at = True, None
         return await self.get(sandbox_id)
 
     async def thaw(self, sandbox_id: str) -> SandboxInfo:

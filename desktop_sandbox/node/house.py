@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -77,27 +78,33 @@ class House(Returning):
                 self._start_soon(self._expire_one(record), f"end of {record.id}'s time")
 
     async def _expire_one(self, record: SandboxRecord) -> None:
+        rests_s = 0.0
         try:
             if record.info().on_timeout != "pause" or not await self._pause_expired(record):
-                await self._end(record.id, "its timeout ran out")
+                await self._end(record.id, "its timeout ran out", due=record.expires_at)
+        except BaseException:
+            rests_s = AGAIN_S
+            raise
         finally:
-            self._expiring.discard(record.id)
+            asyncio.get_running_loop().call_later(rests_s, self._expiring.discard, record.id)
 
     async def _pause_expired(self, record: SandboxRecord) -> bool:
         """Pause it; False where that cannot be, and it has to end. What may pass, as a full disk, is tried again."""
+        tries, due = self._not_paused.pop(record.id, (0, None))
+        if due != record.expires_at:
+            tries = 0  # it was given more time since
         try:
-            await self._put_to_disk(record.id, or_its_disk=True)
+            await self._put_to_disk(record.id, due=record.expires_at)
         except DesktopSandboxError as error:
-            tries = self._not_paused[record.id] = self._not_paused.get(record.id, 0) + 1
-            gone = record.id not in self._live  # then there is nothing to keep
-            if gone or (tries >= _MOST_TRIES and not isinstance(error, CapacityError)):
-                del self._not_paused[record.id]
+            tries += not isinstance(error, CapacityError)
+            if record.id not in self._live or tries >= _MOST_TRIES:  # without a machine there is nothing to keep
                 return False
             log.warning("%s x not paused, tried again in %.0f s: %s", record.id, AGAIN_S, error.message)
-            await self.store.note(record.id, "not-paused", {"because": error.message}, now=time.time())
-            await self.store.postpone(record.id, record.expires_at, time.time() + AGAIN_S)
-            return True
-        self._not_paused.pop(record.id, None)
+            again = time.time() + AGAIN_S
+            self._not_paused[record.id] = tries, again
+            await self.store.postpone(record.id, record.expires_at, again)
+            with contextlib.suppress(DesktopSandboxError):
+                await self.store.note(record.id, "not-paused", {"because": error.message}, now=time.time())
         return True
 
     async def _forget_dead(self, now: float) -> None:

@@ -83,16 +83,19 @@ class Returning(Creating, Saving):
         """
         return await self._put_to_disk(sandbox_id)
 
-    async def _put_to_disk(self, sandbox_id: str, *, or_its_disk: bool = False) -> SandboxInfo:
-        """`or_its_disk`: also where it could be started from its disk only, since else it were ended."""
+    async def _put_to_disk(self, sandbox_id: str, *, due: float | None = None) -> SandboxInfo:
+        """`due`: because its time was over then; also where it could be started from its disk only, since else it were
+        ended; nothing where it was given more time meanwhile."""
         async with self._end_lock(sandbox_id):
             record = await self.store.get(sandbox_id)
+            if due is not None and record.expires_at != due:
+                return record.info()
             if record.state is SandboxState.PAUSED:
                 return (await self.store.keep_away(sandbox_id) if record.put_away else record).info()
             live = self._live.get(sandbox_id)
             if live is None:
                 raise ConflictError(f"{sandbox_id} is {record.state}", hint="only what runs can be paused")
-            if not or_its_disk:
+            if due is None:
                 await asyncio.to_thread(self._check_returns, live)
             return await self._pause(live)
 
@@ -130,7 +133,7 @@ class Returning(Creating, Saving):
         record = await self.store.get(live.machine.id, settled=True)
         if record.state is SandboxState.PAUSED:
             await self._put_away(live)
-        else:
+        elif not live.frozen:  # else nothing was done to it
             await live.go_on()  # it is not paused: nobody would find it standing still
 
     async def resume(self, sandbox_id: str, timeout_s: float | None = None, *, from_disk: bool = False) -> SandboxInfo:

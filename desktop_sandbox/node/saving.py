@@ -115,7 +115,10 @@ class Saving(Upkeep):
         template = self._template_below(live)
         booted = files.booted_fit(live.machine.directory)
         size = await live.size()
-        work = files.new_directory(self.config.home, f"ss-{secrets.token_hex(8)}")
+        try:
+            work = files.new_directory(self.config.home, f"ss-{secrets.token_hex(8)}")
+        except OSError as error:
+            raise _unwritable(error) from error
         try:
             room = await self._make_room(live, work)
             async with contextlib.AsyncExitStack() as still:
@@ -142,7 +145,7 @@ class Saving(Upkeep):
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             if isinstance(error, OSError):
-                raise MachineError(f"the snapshot cannot be written: {error}", hint="is the disk full?") from error
+                raise _unwritable(error) from error
             raise
         return snapshot, captured.delta
 
@@ -194,3 +197,7 @@ class Saving(Upkeep):
             f"the template below {live.machine.id} is gone ({live.origin or 'not noted'})",
             hint="it was removed while this sandbox ran; it cannot be saved any more",
         )
+
+
+def _unwritable(error: OSError) -> MachineError:
+    return MachineError(f"the snapshot cannot be written: {error}", hint="is the disk full?")

@@ -270,6 +270,11 @@ class TemplateShop:
         resting = snapshots_by_template(self._home)
         running = self._in_use()
         for template in find_templates(self._home):
+            if template.manifest.name == name and self.is_building(template.manifest.recipe):
+                recipe = template.manifest.recipe
+                raise ConflictError(
+                    f"template {recipe}, whose image it has, is being built", hint="wait until it is done"
+                )
             if template.manifest.name == name and template.directory.name in running:
                 raise ConflictError(f"template {name} is in use by a running sandbox", hint="kill its sandboxes first")
             if template.manifest.name == name and template.directory.name in resting:

@@ -122,6 +122,7 @@ def _forget(link: sqlite3.Connection, snapshot_id: str) -> None:
         (info.parent, snapshot_id, str(SandboxState.PAUSED)),
     )
     link.execute("DELETE FROM snapshots WHERE id = ?", (snapshot_id,))
+    link.execute("DELETE FROM forks WHERE snapshot = ?", (snapshot_id,))
 
 
 def _values(info: SnapshotInfo) -> tuple[object, ...]:

@@ -194,3 +194,21 @@ async def test_what_an_earlier_machine_left_in_its_folder_says_nothing_of_the_ne
     note_booted(directory, read_snapshot(node.config.home, str(paused.snapshot)).manifest.fit)
     await node.resume(sandbox_id)
     assert booted_fit(directory) is None
+
+
+async def test_a_pause_that_fails_leaves_a_frozen_desktop_frozen(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox_id = (await node.create(SPEC)).id
+    await output(node, sandbox_id, "true")
+    async with asyncio.timeout(30):
+        while not (await node.freeze(sandbox_id)).frozen:
+            await asyncio.sleep(0.1)
+
+    def full(*_: object) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saving.files, "new_directory", full)
+    with pytest.raises(MachineError, match="No space left"):
+        await node.pause(sandbox_id)
+    assert (await node.get(sandbox_id)).frozen

@@ -7,7 +7,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -156,14 +156,14 @@ async def test_a_task_that_is_cancelled_stops_its_batch(typing: Typing) -> None:
 async def test_a_time_limit_of_the_caller_stops_the_batch(typing: Typing) -> None:
     async with await AsyncSandbox.create() as desktop:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(1.5):
                 await desktop.act([{"type": "type", "text": "x"}])
         assert typing.was_stopped()
 
 
 async def test_a_scope_of_anyio_that_is_left_stops_the_batch(typing: Typing) -> None:
     async with await AsyncSandbox.create() as desktop:
-        with anyio.move_on_after(0.3) as scope:
+        with anyio.move_on_after(1.5) as scope:
             await desktop.press("a", repeat=1000)
         assert scope.cancelled_caught
         assert await asyncio.to_thread(typing.was_stopped)
@@ -184,7 +184,15 @@ def interrupt_when(ready: Callable[[], Any]) -> threading.Thread:
     return thread
 
 
-def test_control_c_stops_the_batch(typing: Typing) -> None:
+@pytest.fixture
+def control_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_control_c_stops_the_batch(typing: Typing, control_c: None) -> None:
     with Sandbox.create() as desktop:
         thread = interrupt_when(lambda: typing.begun.wait(10))
         with pytest.raises(KeyboardInterrupt):
@@ -195,7 +203,7 @@ def test_control_c_stops_the_batch(typing: Typing) -> None:
 
 
 def test_a_client_that_gives_up_stops_the_batch(typing: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("desktop_sandbox.sdk._sync.desktop.act_wait_s", lambda body: 0.3)
+    monkeypatch.setattr("desktop_sandbox.sdk._sync.desktop.act_wait_s", lambda body: 1.5)
     with Sandbox.create() as desktop:
         with pytest.raises(errors.DeadlineError, match="no answer"):
             desktop.write("x" * 1500)
