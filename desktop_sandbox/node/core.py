@@ -133,6 +133,10 @@ class NodeCore(ABC):
         """Free some memory by putting away what nobody needs now; whether there was something."""
         return False
 
+    async def _give_way(self) -> bool:
+        """Put away one that nobody used just now, idle or not, for one that is called; whether there was one."""
+        return False
+
     async def _freeze_after_s(self, live: LiveSandbox) -> float:
         """After so long without use it may stand still; 0: never."""
         if live.freeze_after_s is None:

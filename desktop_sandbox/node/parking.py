@@ -25,7 +25,8 @@ class Parking(Ending):
     async def _find_room(self, count: int = 1, each_mib: int = FIRST_MEMORY_MIB, *, returning: bool = False) -> None:
         """Raise CapacityError unless so many more machines fit; what stands ready goes first.
 
-        `returning`: for one that comes back idle ones are put to disk, too; for a new one they are not.
+        `returning`: for one that comes back idle ones are put to disk, too, and then those that nobody used just now;
+        for a new one they are not.
         """
         while True:
             try:
@@ -34,7 +35,7 @@ class Parking(Ending):
                 short = error.evidence.get("short")
                 if short is not None and self._parked:
                     await self._drop(self._parked.pop(0))
-                elif not (returning and short == "memory" and await self._relieve()):
+                elif not (returning and short == "memory" and (await self._relieve() or await self._give_way())):
                     raise
 
     def _take(self, spec: SandboxSpec) -> Parked | None:

@@ -22,6 +22,7 @@ log = logging.getLogger("desktop_sandbox.node")
 
 _TICK_S = 1.0
 _JUST_NOW_S = 1.0
+_UNUSED_S = 5.0
 
 
 class Reclaiming(Returning):
@@ -122,6 +123,26 @@ class Reclaiming(Returning):
             except DesktopSandboxError as error:
                 log.warning("%s x not put to disk: %s", sandbox_id, error.message)
             self._not_put_away[sandbox_id] = time.monotonic()
+        return False
+
+    async def _give_way(self) -> bool:
+        """The least recently used that may stand still: in a crowd that is called in turn none comes to rest."""
+        since = time.monotonic() - _UNUSED_S
+        able = [
+            live
+            for name, live in self._live.items()
+            if not (live.frozen or live.busy or live.stays or live.used_at > since or name in self._watched)
+            and live.wakes_as is None
+        ]
+        for live in sorted(able, key=lambda one: one.used_at):
+            sandbox_id = live.machine.id
+            try:
+                if not await self._may_stand_still(live) or not await live.freeze(since, hold=True):
+                    continue
+                if await self.pause_idle(sandbox_id, "memory was short, and another one was called"):
+                    return True
+            except DesktopSandboxError as error:
+                log.warning("%s x does not give way: %s", sandbox_id, error.message)
         return False
 
     def _next_to_go(self) -> str | None:

@@ -280,3 +280,29 @@ async def test_what_could_not_come_back_is_not_put_away_but_by_its_timeout(
         # else it would end, with its disk
         await node.set_timeout(one, 1)
         await until(node, one, S.PAUSED)
+
+
+async def test_what_is_called_comes_back_though_nothing_else_has_come_to_rest(
+    node: LocalNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reclaiming, "_UNUSED_S", 0.5)
+    called, older, newer = [(await node.create(replace(SPEC, freeze_after_s=600.0))).id for _ in range(3)]
+    await output(node, called, "echo kept > /dev/shm/kept")
+    async with node._end_lock(called):
+        await node._pause(node._live[called], {"because": "a test"})
+    await output(node, older, "echo too > /dev/shm/kept")
+    await output(node, newer, "true")
+    real = core.read_figures
+
+    def figures(home: Path, sandboxes: int) -> Figures:  # there is room for two
+        room = 1024 + (2 - len(node._live)) * 1000 + 500
+        return replace(real(home, sandboxes), available_memory_mib=room if len(node._live) < 2 else 1024)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(core, "read_figures", figures)
+        with pytest.raises(CapacityError):  # both were used just now
+            await node.resume(called)
+        await asyncio.sleep(1)
+        assert await output(node, called, "cat /dev/shm/kept") == "kept"
+        assert await states(node, called, older, newer) == [S.RUNNING, S.PAUSED, S.RUNNING]
+    assert await output(node, older, "cat /dev/shm/kept") == "too"
