@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from pathlib import Path
 
 from desktop_sandbox.errors import DesktopSandboxError
+from desktop_sandbox.node.capacity import read_figures
 from desktop_sandbox.node.core import NodeCore
 from desktop_sandbox.node.live import LiveSandbox
 
 log = logging.getLogger("desktop_sandbox.node")
 
 _TICK_S = 3.0
-_ENOUGH_BYTES = 128 * 1024**2
+_ENOUGH_MIB = 128
 """So much has to be free before they go on, lest they stop again at once."""
 
 
@@ -42,17 +41,11 @@ class FullDisk(NodeCore):
 
     async def _look_at_disk(self, live: LiveSandbox) -> None:
         sandbox_id, before = live.machine.id, live.disk_full
-        free = free_bytes(live.machine.directory)
-        await live.look_at_disk(lambda: free >= _ENOUGH_BYTES)
+        free_mib = read_figures(live.machine.directory, 0).free_disk_mib
+        await live.look_at_disk(lambda: free_mib >= _ENOUGH_MIB)
         if before and not live.disk_full:
             log.info("%s = goes on, the disk has room again", sandbox_id)
             await self.store.note(sandbox_id, "writes-again", {}, now=time.time())
         elif live.disk_full and not before:
             log.warning("%s x stands still: the disk of this host is full", sandbox_id)
-            await self.store.note(sandbox_id, "disk-full", {"free_mib": free >> 20}, now=time.time())
-
-
-def free_bytes(path: Path) -> int:
-    """What is free on the disk of a path, for whoever is not root."""
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize
+            await self.store.note(sandbox_id, "disk-full", {"free_mib": free_mib}, now=time.time())

@@ -26,6 +26,7 @@ from desktop_sandbox.snapshots.templates import (
     BUILDING,
     MANIFEST,
     Template,
+    check_part,
     disk_digest,
     find_templates,
     fsync_directory,
@@ -122,21 +123,16 @@ class Snapshot:
 
     def check(self) -> None:
         """Raise MachineError unless device state and disk are what was written (blocking)."""
-        _check_part(self.state, self.manifest.state)
+        check_part(self.state, self.manifest.state, _USELESS)
         self.check_disk()
 
     def check_disk(self) -> None:
         """The same for its disk alone."""
-        _check_part(self.disk, self.manifest.disk)
+        check_part(self.disk, self.manifest.disk, _USELESS)
 
     def size_bytes(self) -> int:
         """Space taken on this host's disk."""
         return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())
-
-
-def _check_part(path: Path, part: Part) -> None:
-    if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
-        raise MachineError(f"{path} is damaged: it is not what the snapshot says", hint=_USELESS)
 
 
 def note_booted(directory: Path, fit: Fit) -> None:

@@ -18,7 +18,7 @@ from desktop_sandbox.errors import MachineError
 from desktop_sandbox.microvm.command_line import DEVICE_LAYOUT
 from desktop_sandbox.microvm.host import tsc_khz
 from desktop_sandbox.microvm.machine import Disk, Hypervisor
-from desktop_sandbox.snapshots.manifest import Fit, Manifest
+from desktop_sandbox.snapshots.manifest import Fit, Manifest, Part
 from guest_image.builder import Image, Store, image_digest
 from guest_image.recipe import Recipe
 
@@ -69,11 +69,7 @@ class Template:
         below = () if self.manifest.promoted is None else self.manifest.promoted.layers
         parts = zip((*self.layers, self.state), (*below, self.manifest.disk, self.manifest.state), strict=True)
         for path, part in parts:
-            if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
-                raise MachineError(
-                    f"{path} is damaged: it is not what the template's manifest says",
-                    hint=f"rebuild it: desktop-sandbox template build --rebuild {self.manifest.recipe}",
-                )
+            check_part(path, part, f"rebuild it: desktop-sandbox template build --rebuild {self.manifest.recipe}")
 
     def size_bytes(self) -> int:
         """Space taken on this host's disk, the image not counted."""
@@ -180,6 +176,12 @@ def remove_leftovers(home: Path) -> None:
         pid = directory.name.rsplit("-", 1)[-1]
         if not pid.isdigit() or not os.path.exists(f"/proc/{pid}"):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def check_part(path: Path, part: Part, hint: str) -> None:
+    """Raise MachineError unless a file is what its manifest says (blocking)."""
+    if not path.is_file() or path.stat().st_size != part.bytes or disk_digest(path) != part.digest:
+        raise MachineError(f"{path} is damaged: it is not what its manifest says", hint=hint)
 
 
 def disk_digest(path: Path) -> str:

@@ -89,8 +89,7 @@ async def test_what_is_scrolled_away_is_shown_first() -> None:
     assert desk.verbs() == ["a11y.act look", "a11y.act show"]
 
 
-async def test_a_page_that_scrolls_in_its_own_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("desktop_sandbox.node.elements._SHOWN_S", 30.0)  # a busy host takes its time, too
+async def test_a_page_that_scrolls_in_its_own_time_is_waited_for() -> None:
     away = told(bounds=[10, 5000, 40, 20], states=["hidden"])
     desk = Desk(a11y_act_look=[away, away, told()], a11y_act_show=away, windows_list=[])
     assert await click(desk) == (30, 30)
