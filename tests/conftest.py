@@ -6,8 +6,10 @@ A failed test leaves its sandbox's directory and last screen in test-artifacts/.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,6 +30,8 @@ from tests.preloaded import PreloadedProcess
 
 ARTIFACTS = Path(__file__).parent.parent / "test-artifacts"
 PURE_TEST_S = 180
+ALARM_AGAIN_S = 60.0
+SESSION_END_S = 60.0
 SHARED = ("images", "bases", "wheels", "templates", "images.lock", "accelerator.json")
 
 
@@ -168,6 +173,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(PURE_TEST_S))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Each try of a test has the whole time, and is told again and again that it is over.
+
+    pytest-timeout takes its alarm away when a try fails, and an event loop swallows what is raised in its callbacks.
+    """
+    alarm = item.stash.setdefault(_alarm, (signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)))
+    if alarm[0]:
+        signal.signal(signal.SIGALRM, alarm[1])
+        signal.setitimer(signal.ITIMER_REAL, alarm[0], ALARM_AGAIN_S)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What all tests shared is ended by now; threads that do not end keep no process for ever."""
+    if hasattr(session.config, "workerinput"):
+        faulthandler.dump_traceback_later(SESSION_END_S, exit=True, file=sys.__stderr__)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
@@ -193,6 +216,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 _failed = pytest.StashKey[bool]()
+_alarm = pytest.StashKey[tuple[float, Any]]()
 
 
 def keep_evidence(request: pytest.FixtureRequest, running: RealServer, sandbox: Sandbox) -> None:

@@ -17,7 +17,7 @@ from tests.dialects.golden import GRID, SCREEN, WHOLE
 from tests.machine.support import eventually
 
 # each step may take as long as a page does, and there are nine
-pytestmark = [pytest.mark.desktop, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.desktop, pytest.mark.timeout(400)]
 PAGE_S = 120.0  # a page takes some ten seconds on an emulated processor that is not shared
 NUMBERS = itertools.count(1)
 T = TypeVar("T")

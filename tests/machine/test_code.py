@@ -12,7 +12,7 @@ import pytest
 
 from desktop_sandbox import InvalidRequestError, Sandbox
 
-pytestmark = [pytest.mark.desktop, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.desktop, pytest.mark.timeout(400)]
 SLOW_S = 240.0
 
 

@@ -16,7 +16,7 @@ from desktop_sandbox.sdk.models import SnapshotInfo
 from desktop_sandbox.snapshots.faults import VARIABLE
 from tests.conftest import RealServer
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(400)]
 
 SAVES = ("save.quiet", "save.captured", "save.files", "save.renamed", "save.recorded")
 STEPS = {

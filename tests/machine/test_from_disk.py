@@ -16,7 +16,7 @@ from tests.conftest import RealServer
 from tests.machine.support import machine_pid
 
 # a boot under emulation on a busy host
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(400)]
 
 
 def read(sandbox: Sandbox, path: str) -> str:

@@ -26,7 +26,7 @@ from tests.machine.places import Places, Server, get, needs_places, on_host
 from tests.machine.support import eventually
 from tests.network.worlds import GOOD, METADATA, NAMESERVER, PRIVATE
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(600), needs_places]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(400), needs_places]
 PORT = 7777
 HOST = "203.0.113.1"
 

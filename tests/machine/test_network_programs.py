@@ -22,7 +22,7 @@ from tests.machine.places import Places, made_places, needs_places, on_host
 from tests.machine.support import eventually
 from tests.network.worlds import GOOD, NAMESERVER
 
-pytestmark = [pytest.mark.machine, needs_places, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, needs_places, pytest.mark.timeout(400)]
 SITE = "http://good.example.org:8080"
 SLOW_S = 300.0  # an interpreter and its libraries, under emulation on a busy host
 

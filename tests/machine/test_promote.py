@@ -16,7 +16,7 @@ from desktop_sandbox.snapshots.faults import VARIABLE
 from tests.conftest import RealServer, own_templates
 from tests.machine.support import descriptors, eventually, machine_pid
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
