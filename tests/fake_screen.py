@@ -86,7 +86,7 @@ class FakeScreen(FakeBase):
         data = bytes(width * height * 3) if spec.format == "raw" else PNG
         return Screenshot(data, MEDIA[spec.format], width, height, None if spec.stable_ms is None else True)
 
-    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
+    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec, *, resume: bool = True) -> Screenshot:
         await self._enter("screenshot")
         return self._shot(spec, self._sandbox(sandbox_id, running=True))
 

@@ -12,11 +12,11 @@ const MOST_BACKOFF_MS = 60_000;
 export const shown = (sandbox) => (sandbox.frozen ? { ...sandbox, state: 'frozen' } : sandbox);
 
 /**
- * Where a sandbox's picture is. One that is paused is not looked at, since that may bring it back: what it showed then is in its
- * snapshot. @param {Sandbox} sandbox @returns {string | null} a path below the server's root; null: there is none to ask for
+ * Where a sandbox's picture is. Looking at one that is paused, also since the list was read, must not bring it back: what it showed
+ * then is in its snapshot. @param {Sandbox} sandbox @returns {string | null} a path below the server's root; null: there is none to ask for
  */
 export function pictureOf({ id, state, snapshot }) {
-  if (state === 'running' || state === 'frozen') return `v1/sandboxes/${encodeURIComponent(id)}/screenshot?format=jpeg&scale=0.25&quality=60`;
+  if (state === 'running' || state === 'frozen') return `v1/sandboxes/${encodeURIComponent(id)}/screenshot?format=jpeg&scale=0.25&quality=60&resume=false`;
   return state === 'paused' && snapshot ? `v1/snapshots/${encodeURIComponent(snapshot)}/thumbnail?width=320` : null;
 }
 

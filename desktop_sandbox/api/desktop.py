@@ -90,6 +90,9 @@ async def screenshot(
     keep: Annotated[
         bool, Query(description="Keep the whole screen of that moment for some minutes, to compare with.")
     ] = False,
+    resume: Annotated[
+        bool, Query(description="False: a paused sandbox stays paused (409), though others' looks would resume it.")
+    ] = True,
 ) -> Response:
     """Take a screenshot; its ETag tells whether anything changed since the one before."""
     x, y, width, height = (int(part) for part in region.split(",")) if region else (0, 0, 0, 0)
@@ -104,10 +107,12 @@ async def screenshot(
     )
     the = services(request)
     moment: str | None = None
+    if keep and not resume:
+        raise errors.InvalidRequestError("`keep` of a sandbox that is not resumed", hint="leave out one of the two")
     if keep:
         picture, moment = await the.eyes.kept_screenshot(sandbox_id, spec)
     else:
-        picture = await the.node.screenshot(sandbox_id, spec)
+        picture = await the.node.screenshot(sandbox_id, spec, resume=resume)
     etag = f'"{hashlib.blake2b(picture.data, digest_size=12).hexdigest()}"'
     headers = {
         "ETag": etag,

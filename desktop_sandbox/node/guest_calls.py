@@ -62,21 +62,21 @@ class GuestCalls(NodeCore):
                 raise
             return await (await self.live(sandbox_id)).act(actions, batch_id, screenshot, timeout_s, halt)
 
-    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
+    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec, *, resume: bool = True) -> Screenshot:
         """The screen as it is now (or once it is stable)."""
-        return await self._look(sandbox_id, lambda live: live.screenshot(spec))
+        return await self._look(sandbox_id, lambda live: live.screenshot(spec), resume=resume)
 
     async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:
         """The screen's pixels now, without the pointer."""
         return await self._look(sandbox_id, lambda live: live.frame(wake=wake))
 
-    async def _look(self, sandbox_id: str, look: Callable[[LiveSandbox], Awaitable[T]]) -> T:
+    async def _look(self, sandbox_id: str, look: Callable[[LiveSandbox], Awaitable[T]], *, resume: bool = True) -> T:
         """Look at a sandbox; once more where its machine was paused or taken back under who looked."""
-        live = await self.live(sandbox_id)
+        live = await self.live(sandbox_id, resume=resume)
         try:
             return await look(live)
         except (MachineError, ConflictError):
-            if (now := await self.live(sandbox_id)) is live:
+            if (now := await self.live(sandbox_id, resume=resume)) is live:
                 raise
             return await look(now)
 

@@ -226,8 +226,8 @@ class Node(Reach, Protocol):
         """
         ...
 
-    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec) -> Screenshot:
-        """The screen as it is now (or once it is stable)."""
+    async def screenshot(self, sandbox_id: str, spec: ScreenshotSpec, *, resume: bool = True) -> Screenshot:
+        """The screen as it is now (or once it is stable); ConflictError if it is paused and `resume` is false."""
         ...
 
     async def frame(self, sandbox_id: str, *, wake: bool = False) -> Frame:

@@ -11,6 +11,7 @@ import pytest
 
 from desktop_sandbox import errors
 from desktop_sandbox.problem import MEDIA_TYPE
+from tests.fake_node import FakeNode
 from tests.fake_screen import PNG
 from tests.live_server import KEY, Live
 
@@ -198,8 +199,21 @@ def test_screenshots(http: httpx.Client, box: str) -> None:
     assert len(raw.content) == 32 * 16 * 3
     assert (raw.headers["x-screen-width"], raw.headers["x-screen-height"]) == ("32", "16")
     assert raw.headers["x-screen-stable"] == "true"
-    for params in ({"format": "gif"}, {"scale": 0}, {"scale": "nan"}, {"quality": 101}, {"region": "1,2,3"}):
+    wrong = [{"format": "gif"}, {"scale": 0}, {"scale": "nan"}, {"quality": 101}, {"region": "1,2,3"}]
+    for params in (*wrong, {"keep": True, "resume": False}):
         problem(http.get(f"{box}/screenshot", params=params), 422, "invalid-request")
+
+
+def test_a_screenshot_that_resumes_nobody(
+    live: Live, http: httpx.Client, box: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        live.node, "screenshot", lambda *args, resume: asked.append(resume) or FakeNode.screenshot(live.node, *args)
+    )
+    for query in ("", "?resume=false", "?resume=true"):
+        assert http.get(f"{box}/screenshot{query}").status_code == 200
+    assert asked == [True, False, True]
 
 
 def test_commands_whole(http: httpx.Client, live: Live, box: str) -> None:

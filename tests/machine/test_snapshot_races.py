@@ -17,7 +17,14 @@ import pytest
 from desktop_sandbox.config import ServerConfig
 from desktop_sandbox.errors import CapacityError, ConflictError, NotFoundError
 from desktop_sandbox.node import saving
-from desktop_sandbox.node.facts import CommandExit, CommandOutput, CommandSpec, SandboxSpec, SandboxState
+from desktop_sandbox.node.facts import (
+    CommandExit,
+    CommandOutput,
+    CommandSpec,
+    SandboxSpec,
+    SandboxState,
+    ScreenshotSpec,
+)
 from desktop_sandbox.node.lifecycle import SandboxEvent
 from desktop_sandbox.node.local import LocalNode
 from desktop_sandbox.node.recovery import find_processes
@@ -204,7 +211,7 @@ async def test_without_room_nothing_comes_back_and_a_save_takes_the_disk(tmp_pat
         assert await output(node, box, "cat /tmp/there") == "there\n"
 
 
-async def test_the_live_view_brings_back_nobody(tmp_path: Path) -> None:
+async def test_the_live_view_and_the_wall_bring_back_nobody(tmp_path: Path) -> None:
     async with a_node(make_home(tmp_path / "home")) as node:
         box = (await node.create(replace(SPEC, auto_resume=True))).id
         await node.pause(box)
@@ -213,6 +220,7 @@ async def test_the_live_view_brings_back_nobody(tmp_path: Path) -> None:
             node.press(box, []),
             node.clipboard_change(box, 0, 0),
             node.get_clipboard(box, resume=False),
+            node.screenshot(box, ScreenshotSpec(), resume=False),
         ):
             with pytest.raises(ConflictError, match="paused"):
                 await call

@@ -26,8 +26,8 @@ test('what stands still in memory is shown as frozen', () => {
 });
 
 test('what is paused is not looked at, which could bring it back: its snapshot is', () => {
-  assert.match(pictureOf(sandbox('a')), /^v1\/sandboxes\/a\/screenshot\?/);
-  assert.match(pictureOf(shown(sandbox('a', { frozen: true }))), /^v1\/sandboxes\/a\/screenshot\?/);
+  assert.match(pictureOf(sandbox('a')), /^v1\/sandboxes\/a\/screenshot\?.*resume=false/);
+  assert.match(pictureOf(shown(sandbox('a', { frozen: true }))), /^v1\/sandboxes\/a\/screenshot\?.*resume=false/);
   assert.equal(pictureOf(sandbox('a', { state: 'paused', snapshot: 'ss-1' })), 'v1/snapshots/ss-1/thumbnail?width=320');
   for (const state of ['paused', 'creating', 'killing', 'dead', 'some new one']) assert.equal(pictureOf(sandbox('a', { state })), null);
 });
