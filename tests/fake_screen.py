@@ -13,6 +13,7 @@ from actions import model
 from actions.model import Action
 from actions.validate import ActionValueError, check_on_screen
 from desktop_sandbox import errors
+from desktop_sandbox.node.batches import CANCELLED, stopped
 from desktop_sandbox.node.facts import (
     BatchResult,
     SandboxInfo,
@@ -42,7 +43,11 @@ class FakeScreen(FakeBase):
         timeout_s: float | None = None,
         halt: Halt | None = None,
     ) -> BatchResult:
-        await self._enter("act")
+        try:
+            async with (halt or Halt()).block():
+                await self._enter("act")
+        except TimeoutError:
+            return BatchResult([], stopped(0, CANCELLED, "the batch was cancelled", None), {})
         box = self._sandbox(sandbox_id, running=True)
         if batch_id in box.batches:
             return box.batches[batch_id]

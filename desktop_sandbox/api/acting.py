@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 SETTLED_MS = 100
 _HARMLESS = (ScreenshotAction, CursorPosition, Wait)
+_TAKEN = "look at the screen once the control is back"
 _NOTHING = BatchResult([], stopped(0, CANCELLED, "the batch was cancelled before it began", None), {})
 
 
 class Acting:
-    """A batch that somebody asked for. `halt` cancels it."""
+    """A batch that somebody asked for. `halt` cancels it, and so does a person who takes control."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Acting:
         body: desktop_models.RunActions,
     ) -> None:
         self.halt = Halt()
+        self._taken = False
         self._the = the
         self._sandbox = sandbox_id
         self._actions = actions
@@ -63,7 +65,7 @@ class Acting:
             seen |= _done(seen["results"], seen["screenshots"], seen["screenshot"])
             return problem_answer(error)  # it is over: a repeat gets the same
         if self._watch is None or (self.halt.asked and result.failed is not None):
-            return batch_answer(result)
+            return self._answer(result)
         return await self._look(self._watch, result)
 
     async def _act(self) -> BatchResult:
@@ -72,7 +74,9 @@ class Acting:
                 if all(isinstance(action, _HARMLESS) for action in self._actions):
                     return await self._begin(waiting)
                 patience_s = self._body.wait_for_control
-                return await self._the.views.as_agent(self._sandbox, lambda: self._begin(waiting), patience_s)
+                return await self._the.views.as_agent(
+                    self._sandbox, lambda: self._begin(waiting), patience_s, self._give_way
+                )
         except TimeoutError:
             if not waiting.expired():
                 raise
@@ -103,8 +107,21 @@ class Acting:
         except errors.DesktopSandboxError as error:
             missed = stopped(None, error.slug, f"all of it was done, but not looked at: {error.message}", error.hint)
         else:
-            return batch_answer(replace(result, final=final), changes)
-        return batch_answer(replace(result, failed=result.failed or missed))
+            return self._answer(replace(result, final=final), changes)
+        return self._answer(replace(result, failed=result.failed or missed))
+
+    def _give_way(self) -> None:
+        self._taken = True
+        self.halt.ask()
+
+    def _answer(self, result: BatchResult, changes: dict[str, Any] | None = None) -> Answer:
+        if not self._taken or result.failed is None or result.failed["code"] != CANCELLED:
+            return batch_answer(result, changes)
+        told = f"a person took control: {result.failed['message']}"
+        failed = {**result.failed, "code": errors.ControlHeldError.slug, "message": told, "hint": _TAKEN}
+        return batch_answer(
+            replace(result, failed=failed), changes, self._the.views.control(self._sandbox).control_facts()
+        )
 
 
 def final_spec(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec | None:
@@ -115,8 +132,10 @@ def final_spec(wish: desktop_models.ScreenshotOptions | bool) -> ScreenshotSpec 
     return replace(spec, stable_ms=SETTLED_MS) if spec.stable_ms is None else spec
 
 
-def batch_answer(result: BatchResult, changes: dict[str, Any] | None = None) -> Answer:
-    """The answer to a batch. ActionFailedError if not all of it was done."""
+def batch_answer(
+    result: BatchResult, changes: dict[str, Any] | None = None, control: Mapping[str, Any] | None = None
+) -> Answer:
+    """The answer to a batch. ActionFailedError if not all of it was done, with who has `control` if that is why."""
     done = _done(result.results, result.screenshots, result.final)
     asked = {} if changes is None else {"changes": changes}
     if result.failed is not None:
@@ -130,6 +149,7 @@ def batch_answer(result: BatchResult, changes: dict[str, Any] | None = None) -> 
             partial=failed.get("partial"),
             **done,
             **asked,
+            **(control or {}),
         )
     full = {**done, **asked}
     if not result.screenshots and result.final is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from desktop_sandbox.errors import ActionFailedError, ConflictError, ControlHeldError
@@ -15,11 +16,21 @@ from desktop_sandbox.stream.parties import Viewer
 T = TypeVar("T")
 QUICK_S = 0.5
 """What the agent began and ends within so long is not broken off by a person who takes control."""
+STOPS_S = 5.0
+"""So long it may take to say what it did, once it was told to stop."""
 
 LIVE: Mapping[str, Any] = {"t": "state", "state": "live", "reason": ""}
 
 Tell = Callable[[Viewer, Mapping[str, Any]], None]
 Note = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass
+class _Job:
+    """What the agent does. `stop` has it end by itself and say how far it came; without, it is just broken off."""
+
+    stop: Callable[[], None] | None
+    taken: bool = False
 
 
 class Desk:
@@ -50,7 +61,7 @@ class Desk:
         self._tell = tell
         self._note = note
         self._changed = asyncio.Event()
-        self._jobs: dict[asyncio.Task[Any], bool] = {}
+        self._jobs: dict[asyncio.Task[Any], _Job] = {}
         self._asking = 0
 
     # --- viewers
@@ -161,15 +172,18 @@ class Desk:
 
     # --- the agent
 
-    async def as_agent(self, work: Callable[[], Awaitable[T]], wait_s: float) -> T:
+    async def as_agent(
+        self, work: Callable[[], Awaitable[T]], wait_s: float, stop: Callable[[], None] | None = None
+    ) -> T:
         """Do what the agent asks once it may; broken off where a person takes over in its middle.
 
+        With `stop`, which is called then, it has a moment to end by itself: what it returns or raises is the answer.
         Raises ControlHeldError before anything was done, ActionFailedError if it was broken off.
         """
         self._asking += 1
         try:
             await self._agent_turn(wait_s)
-            return await self._work(work)
+            return await self._work(work, stop)
         finally:
             self._asking -= 1
 
@@ -185,16 +199,16 @@ class Desk:
         self.lease = Lease(since=self._clock())
         self._changed.set()
 
-    async def _work(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _work(self, work: Callable[[], Awaitable[T]], stop: Callable[[], None] | None) -> T:
         async def working() -> T:
             return await work()
 
         job = asyncio.create_task(working())
-        self._jobs[job] = False
+        self._jobs[job] = _Job(stop)
         try:
             return await job
         except asyncio.CancelledError:
-            if not self._jobs[job]:
+            if not self._jobs[job].taken:
                 raise
         finally:
             job.cancel()
@@ -267,9 +281,15 @@ class Desk:
             asyncio.get_running_loop().call_later(QUICK_S, self._break, job)
 
     def _break(self, job: asyncio.Task[Any]) -> None:
-        if self._jobs.get(job) is False and self.lease.refuses_agent:
-            self._jobs[job] = True
+        found = self._jobs.get(job)
+        if found is None or found.taken or not self.lease.refuses_agent:
+            return
+        found.taken = True
+        if found.stop is None:
             job.cancel()
+        else:
+            found.stop()
+            asyncio.get_running_loop().call_later(STOPS_S, job.cancel)
 
     def _tell_lease(self, viewer: Viewer) -> None:
         party, wanted = self.lease.party, self.lease.wanted

@@ -132,12 +132,18 @@ class Views:
 
     # --- the agent
 
-    async def as_agent(self, sandbox_id: str, work: Callable[[], Awaitable[T]], wait_s: float = 0.0) -> T:
-        """Do what the agent asks, if it may; broken off where a person takes over in its middle.
+    async def as_agent(
+        self,
+        sandbox_id: str,
+        work: Callable[[], Awaitable[T]],
+        wait_s: float = 0.0,
+        stop: Callable[[], None] | None = None,
+    ) -> T:
+        """Do what the agent asks, if it may; broken off where a person takes over in its middle, by `stop` if it can.
 
         Raises ControlHeldError before anything was done, ActionFailedError if it was broken off.
         """
-        return await self.control(sandbox_id).as_agent(work, wait_s)
+        return await self.control(sandbox_id).as_agent(work, wait_s, stop)
 
     def control(self, sandbox_id: str) -> Desk:
         """The desk of a sandbox, made if need be."""

@@ -162,7 +162,7 @@ def acting(views: Any, node: Any, eyes: Any = None, **body: Any) -> Acting:
 
 async def test_who_waits_for_a_person_to_give_back_control_can_be_cancelled() -> None:
     class Held:
-        async def as_agent(self, sandbox_id: str, work: Any, wait_s: float) -> Any:
+        async def as_agent(self, sandbox_id: str, work: Any, wait_s: float, stop: Any) -> Any:
             await asyncio.sleep(wait_s)
 
     job = acting(Held(), None, wait_for_control=60)
@@ -186,7 +186,7 @@ class Driving:
         self.looks = 0
         self.fails: Exception | None = None
 
-    async def as_agent(self, sandbox_id: str, work: Any, wait_s: float) -> Any:
+    async def as_agent(self, sandbox_id: str, work: Any, wait_s: float, stop: Any) -> Any:
         return await work()
 
     async def act(self, sandbox_id: str, actions: Any, **more: Any) -> BatchResult:

@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from desktop_sandbox.node.facts import SandboxState
+from desktop_sandbox.node.batches import stopped
+from desktop_sandbox.node.facts import BatchResult, SandboxState
+from desktop_sandbox.node.halt import Halt
 from desktop_sandbox.node.interface import NodeNews
+from desktop_sandbox.stream import desk, views
 from desktop_sandbox.stream import lease as lease_table
-from desktop_sandbox.stream import views
 from tests.fake_screen import PNG
 from tests.live_server import Live
 from tests.stream.fake_streamer import FakeStreamer, until
@@ -61,6 +63,46 @@ def test_what_the_agent_began_before_anyone_watched_is_broken_off(live, streamer
     take(live, streamer, http, box)
     assert broken_off(answer)
     assert time.monotonic() - began < 5
+
+
+def test_a_batch_that_is_broken_off_says_how_far_it_came(live, streamer, http, box, threads, monkeypatch) -> None:
+    begun = threading.Event()
+
+    async def typing(sandbox_id: str, actions: Any, *, halt: Halt, **more: Any) -> BatchResult:
+        begun.set()
+        try:
+            async with halt.block():
+                await asyncio.sleep(60)
+        except TimeoutError:
+            failed = stopped(1, "cancelled", "typing was cancelled after 7 characters", None)
+        return BatchResult([{}], {**failed, "partial": {"typed": 7}}, {})
+
+    monkeypatch.setattr(live.node, "act", typing)
+    answer = threads.submit(act, http, box)
+    assert begun.wait(10)
+    take(live, streamer, http, box)
+    assert broken_off(answer)
+    problem = answer.result().json()
+    told = {name: problem["evidence"][name] for name in ("index", "results", "partial", "holder", "name")}
+    assert told == {"index": 1, "results": [{}], "partial": {"typed": 7}, "holder": "viewer", "name": "Ada"}
+    assert problem["detail"] == "action 1 failed: a person took control: typing was cancelled after 7 characters"
+
+
+def test_a_batch_that_does_not_stop_is_broken_off_all_the_same(live, streamer, http, box, threads, monkeypatch) -> None:
+    begun = threading.Event()
+
+    async def deaf(sandbox_id: str, actions: Any, **more: Any) -> BatchResult:
+        begun.set()
+        await asyncio.sleep(60)
+        return BatchResult([{}], None, {})
+
+    monkeypatch.setattr(live.node, "act", deaf)
+    monkeypatch.setattr(desk, "STOPS_S", 0.2)
+    answer = threads.submit(act, http, box)
+    assert begun.wait(10)
+    take(live, streamer, http, box)
+    assert broken_off(answer)
+    assert answer.result().json()["evidence"]["results"] == []
 
 
 def test_a_desktop_where_the_agent_works_is_kept(live, streamer, http, box, threads, monkeypatch) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from desktop_sandbox import Sandbox
+from desktop_sandbox import ActionFailedError, Sandbox
 from tests.conftest import RealServer
 from tests.machine.support import eventually
 
@@ -25,6 +27,7 @@ LOOK = (
     "print(sorted(display.keycode_to_keysym(keycode, 0) for keycode in down))\n"
 )
 A, F9 = 0x61, 0xFFC6
+TEXT = "How far it came is known. " * 300
 
 
 def down(sandbox: Sandbox) -> list[int]:
@@ -81,3 +84,17 @@ def test_no_key_of_a_person_stays_down_where_nobody_can_let_go_of_it(own_server:
             own_server.kill()
         own_server.start()
         eventually(lambda: down(sandbox) == [F9])
+
+
+def test_a_person_breaks_off_what_the_agent_types_and_it_hears_how_far_it_came(
+    sandbox: Sandbox, server: RealServer
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        typing = threads.submit(sandbox.act, [{"type": "click", "x": 300, "y": 300}, {"type": "type", "text": TEXT}])
+        time.sleep(0.5)
+        with person_at(sandbox, server), pytest.raises(ActionFailedError, match="took control") as caught:
+            typing.result(20)
+    told = caught.value.evidence
+    assert (told["code"], told["index"], len(told["results"]), told["holder"]) == ("control-held", 1, 1, "viewer")
+    assert 0 < told["partial"]["typed"] < len(TEXT)
+    assert down(sandbox) == []
