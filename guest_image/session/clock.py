@@ -37,4 +37,8 @@ class ClockWatch:
 
     def _arm(self) -> None:
         flags = _os.TFD_TIMER_ABSTIME | _os.TFD_TIMER_CANCEL_ON_SET
-        _os.timerfd_settime(self._fd, flags=flags, initial=_NEVER)
+        try:
+            _os.timerfd_settime(self._fd, flags=flags, initial=_NEVER)
+        except OSError as error:  # set once more since it was read: it is armed all the same
+            if error.errno != errno.ECANCELED:
+                raise

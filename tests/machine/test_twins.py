@@ -59,3 +59,27 @@ def test_neither_sees_what_the_other_writes(twins: tuple[Sandbox, Sandbox]) -> N
     region = (2, 600, 40, 40)
     assert one.screenshot("raw", region=region) == bytes((255, 0, 0)) * 1600
     assert other.screenshot("raw", region=region) != one.screenshot("raw", region=region)
+
+
+CLOCK = """
+import sys, threading, time
+from guest_image.session.clock import ClockWatch
+def set_it():
+    while True:
+        time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + 1000)
+sys.setswitchinterval(1e-6)
+watch = ClockWatch()
+threading.Thread(target=set_it, daemon=True).start()
+until, seen = time.monotonic() + 3, 0
+while time.monotonic() < until:
+    seen += watch.take()
+print(seen)
+"""
+
+
+def test_the_desktop_outlives_a_clock_that_is_set_once_more_while_it_looks(sandbox: Sandbox) -> None:
+    sandbox.files.write("/tmp/clock.py", CLOCK)
+    seen = sandbox.commands.run("PYTHONPATH=/opt/desktop-sandbox/lib python3 /tmp/clock.py", user="root").stdout
+    assert int(seen) > 20
+    shown = sandbox.commands.run("systemctl show -p NRestarts,ActiveState desktop-session", user="root").stdout
+    assert sorted(shown.split()) == ["ActiveState=active", "NRestarts=0"]

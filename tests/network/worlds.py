@@ -31,6 +31,8 @@ from desktop_sandbox.network.records import LogEntry, Outcome, newest
 from desktop_sandbox.network.resolver import Resolver
 
 T = TypeVar("T")
+GET = b"GET / HTTP/1.1\r\nHost: good.example.org\r\n\r\n"
+"""A request to the host that is allowed."""
 GOOD, BAD, OTHER, PRIVATE, METADATA = "93.184.216.34", "93.184.216.66", "93.184.216.99", "10.9.8.7", "169.254.169.254"
 NAMESERVER = "9.9.9.9"
 SIX = "2606:4700::1234"

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
 from tests.live_server import Live, serving
+from tests.stream.browser import chromium
 from tests.stream.fake_streamer import FakeStreamer
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture

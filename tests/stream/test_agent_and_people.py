@@ -21,7 +21,7 @@ from desktop_sandbox.stream import lease as lease_table
 from tests.fake_screen import PNG
 from tests.live_server import Live
 from tests.stream.fake_streamer import FakeStreamer, until
-from tests.stream.test_watching import act, lease, notes, say, token, viewer
+from tests.stream.people import act, lease, notes, say, token, viewer
 
 
 @pytest.fixture

@@ -20,15 +20,9 @@ from websockets.sync.client import connect
 from desktop_sandbox import ControlHeldError, Sandbox
 from tests.conftest import RealServer
 from tests.machine.support import eventually
-from tests.stream.browser import CHROMIUM, Viewer, chromium, differs, launch
+from tests.stream.browser import CHROMIUM, Viewer, differs, launch
 
 pytestmark = [pytest.mark.machine, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture
@@ -370,42 +364,3 @@ def test_a_recording_plays_in_the_browser(browser: Browser, sandbox: Sandbox, se
     assert blue > 150, facts
     assert max(red, green) < 100, facts
     page.close()
-
-
-@pytest.mark.desktop
-def test_a_browser_in_the_desktop_is_typed_and_pasted_into(browser: Browser, desktop: Sandbox) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 860}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    page = Viewer.open(context, desktop.stream.get_url(name="Ada"))
-    page.wait_state("live", timeout_s=60)
-    tells = "onmouseup=\"document.title = 'clicked'\""
-    shows = "document.title = 'has ' + this.value.replace(/ /g, '_')"
-    # until it has painted, and a moment longer, Chromium throws input away
-    painted = (
-        "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => document.title = 'empty', 1000)))"
-    )
-    field = f"<meta charset=utf-8><title>loads</title><script>{painted}</script>"
-    field += f'<textarea rows=30 cols=120 oninput="{shows}" {tells}>'
-    desktop.files.write("/home/user/field.html", field)
-    desktop.open("/home/user/field.html")
-
-    def title() -> str:
-        found = [w.title for w in desktop.windows() if w.active]
-        return found[0] if found else ""
-
-    page.until(lambda: title().startswith("empty"), "the page", 90)
-    page.take_control()
-    page.click(400, 300)
-    page.until(lambda: title().startswith("clicked"), "the click", 60)
-    page.page.keyboard.type("Grüße?")
-    page.until(lambda: title().startswith("has Grüße?"), "what was typed", 60)
-    page.page.evaluate("navigator.clipboard.writeText('世界')")
-    page.page.keyboard.press("Control+v")
-    page.page.keyboard.type("!")
-    page.until(lambda: title().startswith("has Grüße?世界!"), "what was pasted, before what was typed after it", 60)
-    page.page.keyboard.press("Control+a")
-    page.page.keyboard.press("Control+c")
-    page.until(lambda: page.page.evaluate("navigator.clipboard.readText()") == "Grüße?世界!", "what was copied", 60)
-    assert page.errors == []
-    context.close()

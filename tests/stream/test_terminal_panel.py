@@ -8,18 +8,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from desktop_sandbox import Sandbox
-from tests.stream.browser import CHROMIUM, Viewer, chromium
+from tests.stream.browser import CHROMIUM, Viewer
 
 pytestmark = [pytest.mark.machine, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
 ROWS = "[...document.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent.trimEnd()).join('\\n')"
 PATIENCE_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

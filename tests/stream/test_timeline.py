@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Browser
 
 from desktop_sandbox import ChannelError, ConflictError, Host, Sandbox
-from tests.stream.browser import CHROMIUM, Viewer, chromium, differs
+from tests.stream.browser import CHROMIUM, Viewer, differs
 
 pytestmark = [pytest.mark.machine, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 LOADED = "document.getElementById('moment-picture').naturalWidth"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 def paint(sandbox: Sandbox, colour: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.viewer.fake_desktop import FakeDesktop, FakeServer, running
+from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.fake_server import FakeServer, running
 
 CHROMIUM = "/usr/bin/chromium"
 Opened = Callable[..., Awaitable[Page]]

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from tests.viewer.bidi import Firefox, firefox
-from tests.viewer.fake_desktop import FakeDesktop, FakeServer, running
+from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.fake_server import FakeServer, running
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 pytestmark = [

@@ -10,7 +10,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.viewer.conftest import CHROMIUM, Opened, drive, holds, keys, state, until
-from tests.viewer.fake_desktop import FakeDesktop, FakeServer
+from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.fake_server import FakeServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,8 @@ import pytest
 from playwright.async_api import Page
 
 from tests.viewer.conftest import Opened, drive, holds, keys, state, until
-from tests.viewer.fake_desktop import FakeDesktop, FakeServer
+from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.fake_server import FakeServer
 from tests.viewer.fake_terminal import FakeTerminal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import Page
 
 from tests.viewer.conftest import Opened, holds, state, until
-from tests.viewer.fake_desktop import FakeDesktop, snapshot
+from tests.viewer.fake_desktop import FakeDesktop
+from tests.viewer.fake_timeline import snapshot
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
