@@ -75,6 +75,7 @@ async def test_one_looks_and_goes_back_with_the_keyboard_alone(opened: Opened, d
     await page.keyboard.press("ArrowUp")
     await page.keyboard.press("ArrowUp")
     await page.keyboard.press("Enter")
+    await page.wait_for_selector("#moment[open]")
     await page.focus("#moment-rollback")
     await page.keyboard.press("Enter")
     await until(page, lambda: desktop.of("rollback"), "rolled back")
