@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?=
 RUN := .venv/bin/
 TEMPLATES ?= desktop minimal
-# how many run side by side: most tests wait for one machine, which keeps one core busy
-TEST_WORKERS ?= 2
+# how many run side by side: most tests wait for one machine, which keeps one core busy, and takes memory
+TEST_WORKERS ?= $(shell awk -v cores=$$(nproc) '/^MemTotal/ {n = int($$2 / 6e6); m = cores + 1; if (m > 4) m = 4; \
+	if (n > m) n = m; print (n > 1 ? n : 1)}' /proc/meminfo)
 # a test that fails is tried once more, and listed at the end as RERUN: on a shared machine a process may stand for a second
 TEST_RERUNS ?= 1
 

@@ -179,10 +179,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     pytest-timeout takes its alarm away when a try fails, and an event loop swallows what is raised in its callbacks.
     """
-    alarm = item.stash.setdefault(_alarm, (signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)))
-    if alarm[0]:
-        signal.signal(signal.SIGALRM, alarm[1])
-        signal.setitimer(signal.ITIMER_REAL, alarm[0], ALARM_AGAIN_S)
+    item.stash.setdefault(_alarm, (signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)))
+    set_alarm(item)
+
+
+def set_alarm(item: pytest.Item) -> None:
+    """Have a test's whole time begin now."""
+    limit_s, handler = item.stash[_alarm]
+    if limit_s:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, limit_s, ALARM_AGAIN_S)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -202,6 +208,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """A test that will be tried once more begins from nothing: what it shares with others may be what was spoiled."""
+    if item.stash.get(_failed, False):
+        set_alarm(item)
     tries = getattr(item, "execution_count", 0)
     if item.stash.get(_failed, False) and 0 < tries <= (item.config.getoption("reruns", 0) or 0):
         item.session._setupstate.teardown_exact(None)
