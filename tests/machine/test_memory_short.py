@@ -285,7 +285,6 @@ async def test_what_could_not_come_back_is_not_put_away_but_by_its_timeout(
 async def test_what_is_called_comes_back_though_nothing_else_has_come_to_rest(
     node: LocalNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reclaiming, "_UNUSED_S", 0.5)
     called, older, newer = [(await node.create(replace(SPEC, freeze_after_s=600.0))).id for _ in range(3)]
     await output(node, called, "echo kept > /dev/shm/kept")
     async with node._end_lock(called):
@@ -300,8 +299,10 @@ async def test_what_is_called_comes_back_though_nothing_else_has_come_to_rest(
 
     with monkeypatch.context() as patch:
         patch.setattr(core, "read_figures", figures)
+        patch.setattr(reclaiming, "_UNUSED_S", 600.0)
         with pytest.raises(CapacityError):  # both were used just now
             await node.resume(called)
+        patch.setattr(reclaiming, "_UNUSED_S", 0.5)
         await asyncio.sleep(1)
         assert await output(node, called, "cat /dev/shm/kept") == "kept"
         assert await states(node, called, older, newer) == [S.RUNNING, S.PAUSED, S.RUNNING]

@@ -16,6 +16,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -70,6 +71,12 @@ def set_up_internet() -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
         place = socket.inet_pton(socket.AF_INET6, SIX) + struct.pack("=Ii", 128, socket.if_nametoindex("lo"))
         fcntl.ioctl(control, 0x8916, place)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        for _ in range(100):  # the kernel makes sure in the background that nobody else has it
+            with contextlib.suppress(OSError):
+                probe.bind((SIX, 0))
+                break
+            time.sleep(0.02)
 
 
 def internet(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
