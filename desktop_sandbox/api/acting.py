@@ -22,6 +22,7 @@ from desktop_sandbox.node.batches import CANCELLED, stopped
 from desktop_sandbox.node.facts import BatchResult, Screenshot, ScreenshotSpec
 from desktop_sandbox.node.halt import Halt
 from desktop_sandbox.problem import plain
+from desktop_sandbox.stream.desk import LOOK_AGAIN
 
 if TYPE_CHECKING:
     from desktop_sandbox.api import desktop_models
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SETTLED_MS = 100
 _HARMLESS = (ScreenshotAction, CursorPosition, Wait)
-_TAKEN = "look at the screen once the control is back"
 _NOTHING = BatchResult([], stopped(0, CANCELLED, "the batch was cancelled before it began", None), {})
 
 
@@ -118,7 +118,7 @@ class Acting:
         if not self._taken or result.failed is None or result.failed["code"] != CANCELLED:
             return batch_answer(result, changes)
         told = f"a person took control: {result.failed['message']}"
-        failed = {**result.failed, "code": errors.ControlHeldError.slug, "message": told, "hint": _TAKEN}
+        failed = {**result.failed, "code": errors.ControlHeldError.slug, "message": told, "hint": LOOK_AGAIN}
         return batch_answer(
             replace(result, failed=failed), changes, self._the.views.control(self._sandbox).control_facts()
         )

@@ -18,6 +18,8 @@ QUICK_S = 0.5
 """What the agent began and ends within so long is not broken off by a person who takes control."""
 STOPS_S = 5.0
 """So long it may take to say what it did, once it was told to stop."""
+LOOK_AGAIN = "look at the screen once the control is back"
+"""What an agent is advised whose work a person broke off."""
 
 LIVE: Mapping[str, Any] = {"t": "state", "state": "live", "reason": ""}
 
@@ -215,7 +217,7 @@ class Desk:
             del self._jobs[job]
         raise ActionFailedError(
             "a person took control in the middle of this; how much of it was done is not known",
-            hint="look at the screen once the control is back",
+            hint=LOOK_AGAIN,
             code="control-held",
             index=None,
             results=[],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -89,9 +88,12 @@ def test_no_key_of_a_person_stays_down_where_nobody_can_let_go_of_it(own_server:
 def test_a_person_breaks_off_what_the_agent_types_and_it_hears_how_far_it_came(
     sandbox: Sandbox, server: RealServer
 ) -> None:
+    there = (290, 290, 20, 20)
+    sandbox.move_mouse(1, 1)
+    before = sandbox.screenshot("raw", region=there)
     with ThreadPoolExecutor(1) as threads:
         typing = threads.submit(sandbox.act, [{"type": "click", "x": 300, "y": 300}, {"type": "type", "text": TEXT}])
-        time.sleep(0.5)
+        eventually(lambda: sandbox.screenshot("raw", region=there) != before)  # the pointer is there: it has begun
         with person_at(sandbox, server), pytest.raises(ActionFailedError, match="took control") as caught:
             typing.result(20)
     told = caught.value.evidence
