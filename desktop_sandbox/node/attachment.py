@@ -44,6 +44,8 @@ class Attachment:
         """Who waits for it, beyond those who ask its agent."""
         self.beginners: Beginners | None = None
         """Passed to be told who it is: few do that at once."""
+        self.heard: Callable[[dict[str, Any]], None] | None = None
+        """Gets what its agent tells by itself; the guest's words, to be taken as such."""
         self.uid: int | None = None
         self.origin = ""
         """Folder of the template whose RAM it maps."""
@@ -120,7 +122,10 @@ class Attachment:
                 if self._channel is not None:
                     await self._channel.aclose()
                 self._channel = await AgentChannel.connect(
-                    *self.machine.port_paths(), timeout_s=deadline_s, on_awaited=self._is_awaited
+                    *self.machine.port_paths(),
+                    timeout_s=deadline_s,
+                    on_event=self._tells,
+                    on_awaited=self._is_awaited,
                 )
                 if self._ended:
                     await self._channel.aclose()
@@ -139,6 +144,10 @@ class Attachment:
         if self.wakes_as is None or self.beginners is None:
             return contextlib.nullcontext()
         return self.beginners.turn()
+
+    def _tells(self, event: dict[str, Any]) -> None:
+        if self.heard is not None:
+            self.heard(event)
 
     def _is_awaited(self, awaited: bool) -> None:
         self.standing.begin() if awaited else self.standing.end()

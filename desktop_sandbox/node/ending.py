@@ -7,6 +7,8 @@ import contextlib
 import logging
 import shutil
 import time
+from functools import partial
+from typing import Any
 
 from desktop_sandbox.errors import ConflictError, DesktopSandboxError, NotFoundError
 from desktop_sandbox.node.birth import clear
@@ -18,6 +20,8 @@ from desktop_sandbox.node.upkeep import Upkeep
 
 log = logging.getLogger("desktop_sandbox.node")
 
+_SESSION_STATES = ("stopped", "started")
+
 
 class Ending(Upkeep):
     """The part of a node that watches over machines' ends."""
@@ -25,10 +29,20 @@ class Ending(Upkeep):
     def _adopt(self, live: LiveSandbox) -> None:
         self._live[live.machine.id] = live
         live.beginners = self._beginners
+        live.heard = partial(self._guest_tells, live.machine.id)
         live.standing.watched = live.machine.id in self._watched
         if live.uid is not None:
             self._uids.add(live.uid)
         self._start_soon(self._watch(live), f"watch {live.machine.id}")
+
+    def _guest_tells(self, sandbox_id: str, event: dict[str, Any]) -> None:
+        """That its desktop session ended or began anew, with all windows: who finds them gone shall learn why."""
+        if event["event"] == "session" and event.get("state") in _SESSION_STATES:
+            self._start_soon(self._note_session(sandbox_id, event["state"]), f"note {sandbox_id}")
+
+    async def _note_session(self, sandbox_id: str, state: str) -> None:
+        with contextlib.suppress(NotFoundError):
+            await self.store.note(sandbox_id, "session", {"state": state}, now=time.time())
 
     async def _watch(self, live: LiveSandbox) -> None:
         """Note the end of a machine that nobody asked to end."""

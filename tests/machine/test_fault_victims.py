@@ -17,6 +17,7 @@ from desktop_sandbox.sdk.models import SnapshotInfo
 from desktop_sandbox.snapshots.faults import VARIABLE
 from tests.conftest import RealServer, end_server, free_port, make_home
 from tests.machine.support import eventually, gone
+from tests.machine.victims import dies
 
 pytestmark = pytest.mark.machine
 
@@ -46,7 +47,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
 def faulty(served: RealServer) -> Iterator[RealServer]:
     """It, for one test: what that leaves over is no other's."""
     yield served
-    (served.home / "die-at").unlink(missing_ok=True)
     end_all(served)
     with Host.connect(**served.client()) as host:
         for found in reversed(host.snapshots()):
@@ -87,9 +87,8 @@ def test_a_machine_that_dies_at_a_step_takes_nothing_with_it(
     saved = sandbox.checkpoint()
     if step == "resume":
         sandbox.pause()
-    (faulty.home / "die-at").write_text(f"{place}=qemu")
-    about = do(faulty, step, sandbox, saved)
-    assert not (faulty.home / "die-at").exists(), f"{place} is not passed in {step}"
+    with dies(faulty, "qemu", place):
+        about = do(faulty, step, sandbox, saved)
 
     eventually(lambda: about.get_info().state == becomes, seconds=20)
     info = about.get_info()
@@ -135,7 +134,6 @@ def zombies(server: RealServer) -> list[int]:
 
 
 def test_a_media_process_that_dies_amid_a_step_disturbs_none(faulty: RealServer) -> None:
-    die_at = faulty.home / "die-at"
     with Sandbox.create("minimal", timeout=None, **faulty.client()) as sandbox:
 
         def recordings() -> list[str]:
@@ -143,15 +141,13 @@ def test_a_media_process_that_dies_amid_a_step_disturbs_none(faulty: RealServer)
 
         sandbox.files.write("/home/user/kept", "kept")
         sandbox.recordings.start()
-        die_at.write_text("save.captured=streamer")
-        saved = sandbox.checkpoint()
-        assert not die_at.exists()
+        with dies(faulty, "streamer", "save.captured"):
+            saved = sandbox.checkpoint()
         # the recording goes on in another file, by another media process
         eventually(lambda: recordings() == ["broken", "recording"], seconds=20)
 
-        die_at.write_text("rollback.ended=streamer")
-        sandbox.rollback(saved)
-        assert not die_at.exists()
+        with dies(faulty, "streamer", "rollback.ended"):
+            sandbox.rollback(saved)
         assert read(sandbox) == "kept"
         eventually(lambda: recordings() == ["broken", "broken", "recording"], seconds=20)
         assert sandbox.recordings.stop().state == "done"

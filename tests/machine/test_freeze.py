@@ -97,13 +97,23 @@ JOBS = {
 """What works in the background → how often it does something, in seconds."""
 
 
+def longest_pause(sandbox: Sandbox) -> float:
+    """Of its job, in seconds."""
+    times = [float(line.split()[1]) for line in sandbox.files.read("/tmp/count").splitlines()]
+    assert len(times) > 3
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
 def test_what_works_in_the_background_is_not_delayed(make_sandbox: Callable[..., Sandbox]) -> None:
+    def working(job: str, freeze_after: int) -> Sandbox:
+        made = make_sandbox(freeze_after=freeze_after)
+        made.files.write("/tmp/job", job)
+        made.commands.run("nohup sh /tmp/job > /tmp/said 2>&1 &")
+        return made
+
     idle = make_sandbox(freeze_after=2)
-    busy = []
-    for job in JOBS:
-        busy.append(make_sandbox(freeze_after=2))
-        busy[-1].files.write("/tmp/job", job)
-        busy[-1].commands.run("nohup sh /tmp/job > /tmp/said 2>&1 &")
+    usual = working(next(iter(JOBS)), 0)  # never stands still: on a busy host nobody's work goes on all the time
+    busy = [working(job, 2) for job in JOBS]
     began = time.monotonic()
     # as long as it takes another one, which has nothing to do, to be frozen, and once more
     rounds = 0
@@ -114,10 +124,9 @@ def test_what_works_in_the_background_is_not_delayed(make_sandbox: Callable[...,
         idle.move_mouse(1, 1)
     eventually(lambda: is_frozen(idle))
     assert not any(map(is_frozen, busy))
+    usual_s = longest_pause(usual)
     for sandbox, (job, every_s) in zip(busy, JOBS.items(), strict=True):
-        times = [float(line.split()[1]) for line in sandbox.files.read("/tmp/count").splitlines()]
-        assert len(times) > 3, job
-        assert max(later - earlier for earlier, later in pairwise(times)) < max(3, every_s + 2), job
+        assert longest_pause(sandbox) < every_s + 2 + 2 * usual_s, job
         # what has ended is no work any more
         sandbox.commands.run("pkill -f '[/]tmp/(job|count)'", check=False)
     eventually(lambda: all(map(is_frozen, busy)), seconds=120)

@@ -91,6 +91,16 @@ def test_a_killed_qemu_is_noticed_at_once(sandbox: Sandbox) -> None:
         assert caught.value.hint
 
 
+def test_why_tells_that_the_desktop_began_anew(sandbox: Sandbox) -> None:
+    def states() -> list[str]:
+        return [event["data"]["state"] for event in sandbox.why()["events"] if event["kind"] == "session"]
+
+    assert not states()
+    sandbox.commands.run("pkill -x Xvfb", user="root", check=False)  # what is run ends with the session
+    assert eventually(lambda: "started" in states() and states()) in (["stopped", "started"], ["started"])
+    assert sandbox.screenshot()
+
+
 def test_why_tells_a_running_ones_story(sandbox: Sandbox) -> None:
     why = sandbox.why()
     assert why["state"] == "running"
