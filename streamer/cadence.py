@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 HOT_S = 0.12  # so long after a key or a click its effect is looked for …
-HOT_LOOK_S = 0.004  # … so often
-WATCHFUL_S = 0.4  # so long after a change or an input whole frames are compared, not samples, and twice as often
+HOT_LOOK_S = 0.004  # … so often …
+KEEN_S, KEEN_LOOK_S = 0.06, 0.002  # … and still more often at first: most programs have answered by then
+WATCHFUL_S = 0.4  # so long after a change or an input every half frame a whole one is compared, samples in between
 _NEARLY = 0.9  # of a frame's time: looks come a little early or late
 ATTENTIVE_S = 3.0  # so long four times as many rows are sampled
 REPEATS_S = (0.05, 0.15, 0.3)  # after the last change: a lost last packet is noticed by the next
 REFINE_S = 3.0  # so long after the last change every frame may sharpen the picture; on a fast path it takes 0.2 s
+MOTION_S = 0.1  # a change so soon after another is motion, whose every picture is seen for a moment only …
+RESTS_S = 0.045  # … and is not sharpened until it has stood for so long: scrolling and films of 24 a second do not
 ENOUGH_BYTES = 1100  # a frame that small had nothing to sharpen …
 ENOUGH_SHARE = 1 / 8  # … nor one that used so little of what it might …
 ENOUGH_FRAMES = 3  # … if so many in a row did; a single one may just have found the rate control out of credit
@@ -40,7 +43,7 @@ class Cadence:
         self._watchful_until = max(self._watchful_until, now + WATCHFUL_S)
         if hot:
             self._hot_until = now + HOT_S
-        self._due = min(self._due, max(now, self._looked_at + (HOT_LOOK_S if hot else self.frame_s / 2)))
+        self._due = min(self._due, max(now, self._looked_at + (KEEN_LOOK_S if hot else self.frame_s / 2)))
 
     def changed(self, now: float) -> None:
         """The look that began at `now` found a change: the next is half a frame away at least.
@@ -57,8 +60,8 @@ class Cadence:
             self._due = max(self._due, self._earned_at)
 
     def whole(self, now: float) -> bool:
-        """Whether this look must be at the whole screen; the quick ones after a key are so only every half frame."""
-        if now >= self._watchful_until or (now < self._hot_until and now - self._whole_at < _NEARLY * self.frame_s / 2):
+        """Whether this look must be at the whole screen: every half frame while something is expected."""
+        if now >= self._watchful_until or now - self._whole_at < _NEARLY * self.frame_s / 2:
             return False
         self._whole_at = now
         return True
@@ -89,8 +92,8 @@ class Cadence:
 
     def _step_s(self, now: float) -> float:
         if now < self._hot_until:
-            return HOT_LOOK_S
-        return self.frame_s / 2 if now < self._watchful_until else self.frame_s
+            return KEEN_LOOK_S if self._hot_until - now > HOT_S - KEEN_S else HOT_LOOK_S
+        return self.frame_s / 4 if now < self._watchful_until else self.frame_s
 
 
 @dataclass
@@ -101,30 +104,34 @@ class Refinement:
     _repeats: int = field(default=0, init=False)
     _sharp: bool = field(default=True, init=False)
     _small: int = field(default=0, init=False)
+    _sharpens_s: float = field(default=0.0, init=False)
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing more will be due until the next change."""
         return self._changed_at is None
 
-    def changed(self, now: float) -> None:
-        """A changed picture goes to the encoder."""
-        self._changed_at, self._repeats, self._sharp, self._small = now, 0, False, 0
+    def changed(self, now: float, *, sharp: bool = False) -> None:
+        """A changed picture went to the encoder. `sharp`: it is known that no other frame will be sharper."""
+        moves = self._changed_at is not None and now - self._changed_at < MOTION_S
+        self._sharpens_s = RESTS_S if moves else 0.0
+        self._changed_at, self._repeats, self._sharp, self._small = now, 0, sharp, 0
 
     def due(self, now: float) -> bool:
         """Whether to encode again now."""
         if self._changed_at is None:
             return False
         since = now - self._changed_at
-        return not self._sharp or (self._repeats < len(REPEATS_S) and since >= REPEATS_S[self._repeats])
+        sharpens = not self._sharp and since >= self._sharpens_s
+        return sharpens or (self._repeats < len(REPEATS_S) and since >= REPEATS_S[self._repeats])
 
-    def encoded(self, size: int, share: float, now: float) -> None:
+    def encoded(self, size: int, share: float, now: float, *, sharp: bool = False) -> None:
         """The encoder made `size` bytes of the unchanged picture, where `share` would have been its part."""
         if self._changed_at is None:
             return
         since = now - self._changed_at
         self._small = self._small + 1 if size <= max(ENOUGH_BYTES, share * ENOUGH_SHARE) else 0
-        self._sharp = since >= REFINE_S or self._small >= ENOUGH_FRAMES or (self._sharp and self._small > 0)
+        self._sharp = sharp or since >= REFINE_S or self._small >= ENOUGH_FRAMES or (self._sharp and self._small > 0)
         while self._repeats < len(REPEATS_S) and since >= REPEATS_S[self._repeats]:
             self._repeats += 1
         if self._sharp and self._repeats == len(REPEATS_S):

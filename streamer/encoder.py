@@ -26,14 +26,18 @@ H264_THREADS = 2  # as many slices a frame; more than four upset some decoders
 VP8_THREADS = 1  # libvpx waits for its threads by spinning, which takes 200 ms a frame on a busy host
 _BUFFER_BITS = 200_000  # or one frame's share if that is more
 _SHARPEST = 12  # quantizer below which nobody sees a difference (luma PSNR is above 48 dB)
+_LAMBDAS_PER_QUANTIZER = 118  # FF_QP2LAMBDA
 _JPEG_QUALITY = 80
 
 
 class Encoder(Protocol):
-    """Makes packets of frames of one size. `fixed_bps`: the only bitrate that it can do; None if it follows any."""
+    """Makes packets of frames of one size. `fixed_bps`: the only bitrate that it can do; None if it follows any.
+    `sharpest`: whether the last frame is as sharp as any gets here, as far as the encoder tells.
+    """
 
     codec: str
     fixed_bps: int | None
+    sharpest: bool
 
     def encode(self, planes: npt.NDArray[np.uint8], captured_s: float, bps: int, *, key: bool) -> bytes:
         """One frame, (height × 3 / 2, width) bytes I420, as one packet; `key`: as a keyframe."""
@@ -46,6 +50,7 @@ class VideoEncoder:
     def __init__(self, codec: str, context: av.VideoCodecContext, fixed_bps: int | None = None) -> None:
         self.codec = codec
         self.fixed_bps = fixed_bps
+        self.sharpest = False
         self._context = context
         context.open()  # else the first bitrate would be the one that it is opened with
         self._bps = context.bit_rate
@@ -57,7 +62,17 @@ class VideoEncoder:
             self._context.bit_rate = bps
         frame = video_frame(planes, captured_s)
         frame.pict_type = PictureType.I if key else PictureType.NONE
-        return b"".join(bytes(packet) for packet in self._context.encode(frame))
+        packets = self._context.encode(frame)
+        self.sharpest = bool(packets) and all(map(_is_sharpest, packets))
+        return b"".join(map(bytes, packets))
+
+
+def _is_sharpest(packet: av.Packet) -> bool:
+    """Whether libx264 used its smallest quantizer, as FFmpeg hands that on; libvpx says nothing."""
+    if not packet.has_sidedata("quality_stats"):
+        return False
+    lambdas = int.from_bytes(bytes(packet.get_sidedata("quality_stats"))[:4], "little")
+    return lambdas <= _SHARPEST * _LAMBDAS_PER_QUANTIZER
 
 
 def h264_encoder(width: int, height: int, fps: int) -> VideoEncoder:

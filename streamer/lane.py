@@ -146,9 +146,9 @@ class Lane:
             raise
         self._dirty = False
         if changed or key:
-            self._refinement.changed(now)
+            self._refinement.changed(now, sharp=encoder.sharpest)
         else:
-            self._refinement.encoded(len(data), bps / 8 / self._fps, now)
+            self._refinement.encoded(len(data), bps / 8 / self._fps, now, sharp=encoder.sharpest)
         return self._made(encoder.codec, key, data, captured, started, changed=changed)
 
     def _open(self, picture: Picture, now: float) -> Encoder:

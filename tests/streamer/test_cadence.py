@@ -7,7 +7,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from streamer.cadence import ENOUGH_BYTES, HOT_LOOK_S, REFINE_S, Cadence, Refinement
+from streamer.cadence import (
+    ENOUGH_BYTES,
+    HOT_LOOK_S,
+    KEEN_LOOK_S,
+    KEEN_S,
+    REFINE_S,
+    REPEATS_S,
+    RESTS_S,
+    Cadence,
+    Refinement,
+)
 from streamer.damage import SAMPLE_STEP, differs, sampled_rows
 
 FRAME = 1 / 60
@@ -75,8 +85,8 @@ def test_what_a_key_does_is_looked_for_again_and_again_for_a_moment():
     cadence.looked(100.0)
     cadence.wake(100.002, hot=True)
     soon = looks(cadence, 100.002, 100.1)
-    assert soon[0] == pytest.approx(100.0 + HOT_LOOK_S)
-    assert len(soon) == pytest.approx(0.1 / HOT_LOOK_S, abs=2)
+    assert soon[0] == pytest.approx(100.0 + KEEN_LOOK_S)
+    assert len(soon) == pytest.approx(KEEN_S / KEEN_LOOK_S + (0.1 - KEEN_S) / HOT_LOOK_S, abs=2)
     looks(cadence, 100.1, 100.7)
     assert len(looks(cadence, 101.0, 102.0)) == pytest.approx(1 / FRAME, abs=2)
 
@@ -86,7 +96,7 @@ def test_of_the_quick_looks_after_a_key_only_some_are_at_the_whole_screen():
     cadence.wake(100.0, hot=True)
     soon = looks(cadence, 100.0, 100.1)
     whole = [now for now in soon if cadence.whole(now)]
-    assert len(soon) / 4 < len(whole) <= len(soon) / 2 + 1
+    assert len(soon) / 8 < len(whole) <= len(soon) / 2 + 1
     assert max(b - a for a, b in pairwise(whole)) < FRAME
     assert all(cadence.samples(now) == 4 for now in soon)
 
@@ -156,6 +166,32 @@ def test_a_new_change_starts_again():
     assert not refinement.due(9.0)
     refinement.changed(9.0)
     assert refinement.due(9.02)
+
+
+def test_what_the_encoder_says_is_sharp_is_only_repeated():
+    refinement = Refinement()
+    refinement.changed(0.0, sharp=True)
+    assert not refinement.due(REPEATS_S[0] - 0.001)
+    assert refinement.due(REPEATS_S[0])
+    refinement.changed(1.0)
+    assert refinement.due(1.001)
+    refinement.encoded(20_000, SHARE, 1.001, sharp=True)
+    assert not refinement.due(1.0 + REPEATS_S[0] - 0.001)
+    assert refinement.due(1.0 + REPEATS_S[0])
+
+
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_motion_is_not_sharpened_until_it_rests(fps):
+    refinement, now = Refinement(), 0.0
+    for number in range(fps):
+        refinement.changed(now)
+        assert refinement.due(now + 0.9 / fps) == (number == 0)
+        now += 1 / fps
+    stood = now - 1 / fps
+    assert not refinement.due(stood + RESTS_S - 0.001)
+    assert refinement.due(stood + RESTS_S + 0.001)
+    refinement.changed(stood + 1.0)  # a page that is turned stands at once
+    assert refinement.due(stood + 1.001)
 
 
 @pytest.mark.parametrize("height", [1, 7, 31, 32, 33, 800, 801])

@@ -103,3 +103,23 @@ def test_a_change_that_is_crisp_at_once_is_repeated_in_case_its_only_packet_is_l
     assert crisp_at(sent[:1], lost=0) == float("inf"), "the simulated loss hides it"
     assert crisp_at(sent, lost=0) <= CRISP_AFTER_LOSS_S
     assert sent[-1].at >= 0.3, "the last repeat comes after a burst of losses"
+
+
+def test_each_letter_that_is_typed_is_crisp_at_once_and_costs_few_frames():
+    picture, lane, decoder = text_page(WIDTH, HEIGHT), Lane(LaneKey("h264"), FPS), av.CodecContext.create("h264", "r")
+    lane.orders.bps, lane.orders.refine_bps, lane.orders.ask_key = START_BPS, NEAR_BPS, True
+    looks_a_letter, letters, encoded = 5, 24, 0
+    for look in range(2 * FPS + looks_a_letter * letters):
+        letter, since = divmod(look - 2 * FPS, looks_a_letter)  # the page itself becomes crisp first
+        changed = look == 0 or (letter >= 0 and since == 0)
+        if changed and look:
+            picture = picture.copy()
+            picture[400:416, 100 + 9 * letter : 109 + 9 * letter] = 0
+        frame = lane.step(Picture(picture, None, 1000 + look / FPS), changed, 1000 + look / FPS)
+        if frame is None:
+            continue
+        shown = decoder.decode(av.Packet(frame.data))[-1]
+        if letter >= 0:
+            encoded += 1
+            assert luma_psnr(shown, luma(picture)) >= CRISP_DB
+    assert letters <= encoded <= 2.5 * letters
