@@ -9,7 +9,7 @@ share: no frame is longer on the wire than that, and libx264 fills the share at 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import cv2
@@ -67,7 +67,7 @@ class VideoEncoder:
         return b"".join(map(bytes, packets))
 
 
-def _is_sharpest(packet: av.Packet) -> bool:
+def _is_sharpest(packet: av.Packet[Any]) -> bool:
     """Whether libx264 used its smallest quantizer, as FFmpeg hands that on; libvpx says nothing."""
     if not packet.has_sidedata("quality_stats"):
         return False
