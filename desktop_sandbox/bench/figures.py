@@ -14,6 +14,8 @@ AT_MOST: dict[str, float] = {
     "screenshot.png": 12.0,
     "action.click": 5.0,
     "action.move": 5.0,
+    "typing.plain": 1000 / 150,
+    "typing.mapped": 1000 / 50,
     "memory.further": 120.0,
     "checkpoint.stopped": 60.0,
     "rollback": 300.0,

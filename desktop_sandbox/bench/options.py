@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-GROUPS = ("create", "screenshot", "action", "eyes", "steps", "memory", "snapshots", "pool", "live", "crowd", "soak")
+GROUPS = (
+    "create", "screenshot", "action", "typing", "eyes", "steps", "memory", "snapshots", "pool", "live", "crowd", "soak",
+)  # fmt: skip
 LONG = ("live", "crowd", "soak")
 """Measured only where they are asked for: they take minutes and much of the host's memory."""
 STDOUT = Path("-")

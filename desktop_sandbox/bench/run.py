@@ -12,6 +12,7 @@ from desktop_sandbox.bench.crowd import ROOMY, USUAL_CROWD, measure_crowd
 from desktop_sandbox.bench.desk import DeskBench
 from desktop_sandbox.bench.eyes import EyesBench
 from desktop_sandbox.bench.host import host_facts, machine_pids, settle
+from desktop_sandbox.bench.keyboard import KeyboardBench
 from desktop_sandbox.bench.live import measure_live
 from desktop_sandbox.bench.options import Counts, Options
 from desktop_sandbox.bench.pool import POOL, measure_pool
@@ -23,6 +24,8 @@ from desktop_sandbox.bench.snapshots import SnapshotBench
 from desktop_sandbox.bench.soak import measure_soak
 from desktop_sandbox.bench.steps import measure_steps
 from desktop_sandbox.bench.usual import measure_usual
+
+_ON_ONE = {"screenshot", "action", "typing", "eyes", "steps"}
 
 
 def run(options: Options) -> int:
@@ -59,7 +62,7 @@ def _measure(options: Options, place: Place, bar: Bar, results: Results) -> None
         create = CreateBench(place, template, counts, bar, profile=options.profile)
         results.figures += create.run()
         results.stages = create.stages
-    if {"screenshot", "action", "eyes", "steps"} & set(options.groups):
+    if _ON_ONE & set(options.groups):
         _measure_desk(options, place, bar, results)
     if "snapshots" in options.groups:
         results.figures += SnapshotBench(place, template, counts, bar).run()
@@ -94,6 +97,8 @@ def _measure_desk(options: Options, place: Place, bar: Bar, results: Results) ->
             results.figures += desk.screenshots()
         if "action" in options.groups:
             results.figures += desk.actions(profile=options.profile)
+        if "typing" in options.groups:
+            results.figures += KeyboardBench(sandbox, counts, bar).run()
         if "eyes" in options.groups:
             results.figures += EyesBench(sandbox, counts, bar).run()
         if "steps" in options.groups:
@@ -108,7 +113,7 @@ def ticks_of(options: Options) -> int:
     groups = set(options.groups)
     ticks = counts.creates + 5 if "create" in groups else 0
     ticks += counts.usual * len(groups & {"screenshot", "action"})
-    if groups & {"screenshot", "action", "eyes", "steps"}:
+    if groups & _ON_ONE:
         ticks += 2
     if groups & {"steps", "memory"}:
         ticks += counts.siblings
@@ -123,4 +128,6 @@ def ticks_of(options: Options) -> int:
         ticks += counts.crowd or USUAL_CROWD
     if "soak" in groups:
         ticks += counts.soak_pauses + counts.soak_creates
-    return ticks + 5 * ("eyes" in groups) + 2 * ("steps" in groups) + 4 * ("memory" in groups)
+    return (
+        ticks + 3 * ("typing" in groups) + 5 * ("eyes" in groups) + 2 * ("steps" in groups) + 4 * ("memory" in groups)
+    )

@@ -194,6 +194,7 @@ def test_a_run_measures_everything_and_leaves_nothing(tmp_path: Path, capsys: py
         "screenshot.raw", "screenshot.jpeg", "screenshot.png", "screenshot.scrot",
         "action.click", "action.move", "action.xdotool_click", "action.xdotool_move",
         "action.part.server", "action.part.agent", "action.part.display",
+        "typing.plain", "typing.mapped", "typing.xdotool",
         "eyes.stable", "eyes.changes", "eyes.find", "eyes.find_sizes", *(["eyes.read"] if which("tesseract") else []),
         "steps.1.rate", "steps.1.step", "steps.2.rate", "steps.2.step",
         "memory.first", "memory.further", "memory.further.idle", "memory.further.used", "cpu.idle",
