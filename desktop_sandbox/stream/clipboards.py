@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,36 @@ log = logging.getLogger("desktop_sandbox.stream")
 
 WAIT_S = 60.0
 AGAIN_S = 1.0
+ECHO_S = 3.0
+"""So long after a change the same text once more is a clipboard manager's doing."""
 _NO_SERIAL = 0x7FFFFFFF
 MAX_MESSAGE_BYTES = 256 << 10
 """A browser takes no longer message."""
+
+
+class Known:
+    """Tells what is news to who drives from what they have in their own clipboard already. Pure, time is passed in.
+
+    A desktop's clipboard manager takes over what was copied, which is a change of its own, with the same text: told
+    again, it would take the place of what the person has copied at home meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._until: float | None = None
+
+    def has(self, text: str) -> None:
+        """They put this into the desktop themselves: the change that does that is yet to come, whenever that is."""
+        self._text, self._until = text, None
+
+    def is_news(self, text: str, now: float) -> bool:
+        """Whether to tell them of a change to this text."""
+        if not text:
+            return False
+        echo = text == self._text and (self._until is None or now < self._until)
+        if not echo or self._until is None:
+            self._text, self._until = text, now + ECHO_S
+        return not echo
 
 
 class ClipboardWatch:
@@ -29,11 +57,11 @@ class ClipboardWatch:
         self._node = node
         self._sandbox = sandbox_id
         self._copied = copied
-        self._known: str | None = None
+        self._known = Known()
 
     def knows(self, text: str) -> None:
         """The viewer put this there itself: it needs not be told."""
-        self._known = text
+        self._known.has(text)
 
     async def run(self) -> None:
         """Watch until cancelled, or until the guest turns out not to know how."""
@@ -56,9 +84,8 @@ class ClipboardWatch:
                 log.info("%s x its clipboard is not watched: %s", self._sandbox, error.message)
                 return
             else:
-                if text and text != self._known:
+                if self._known.is_news(text, time.monotonic()):
                     self._copied(text)
-                self._known = None
 
 
 class Clipboards:
